@@ -1,0 +1,43 @@
+# Everything on a fresh machine with Python 3.11, pip and make:
+#   make study [STUDY=name|file.yaml] [PRESET=name]   set up, run a study, say where its report is
+#   make study-real                                   the same on a few real scans, fetched first
+#   make test                                         set up, run every notebook as a test and the repository checks
+#   make bench                                        ratios of speed, printed from interleaved runs
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STUDY ?= phantom
+PRESET ?=
+CORES ?= 2
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# two runs of one thread are faster than one run of two
+export OMP_NUM_THREADS := 1
+export TQDM_DISABLE ?=
+unexport PYTHONPATH
+
+.PHONY: study study-real test bench clean-env
+.DEFAULT_GOAL := help
+help: ; @sed -n 's/^#  //p' Makefile
+
+.venv/ready: requirements.lock settings.ini setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v==(3,11) else f"Python 3.11 is needed, found {v[0]}.{v[1]}: install it, or name it: make PYTHON=/path/to/python3.11 ...")'
+	@echo "Setting up .venv (about two minutes, 2.3 GB)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+SNAKE = snakemake --profile profiles/local --cores $(CORES) --quiet rules host reason --config study='$(STUDY)' $(if $(PRESET),preset='$(PRESET)')
+study: .venv/ready
+	@snakemake --profile profiles/local --config study='$(STUDY)' --unlock >/dev/null 2>&1 || true
+	@TQDM_DISABLE=1 $(SNAKE) || { echo "Some runs failed. The report says which and why; the same command tries them again."; duiit report '$(STUDY)'; exit 1; }
+	@echo "Report: reports/$(basename $(notdir $(STUDY)))/index.html"
+
+study-real: .venv/ready
+	@python data/fetch_real.py data/raw/real
+	@$(MAKE) --no-print-directory study STUDY=real
+
+test: .venv/ready
+	@python -m pytest -n 2 -q tests
+
+bench: .venv/ready
+	@papermill nbs/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR --log-output

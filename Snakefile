@@ -1,0 +1,43 @@
+# The grid of a study: cohorts -> one papermill run per training and split -> report.
+# `make study` calls it; by hand: snakemake --profile profiles/local --config study=phantom
+from pathlib import Path
+from shlex import quote
+from duiit.study import arms_of, load_study, preset_of, runs_of
+
+SPEC = str(config.get('study', 'phantom'))
+OPTS = {k: config[k] for k in ('preset', 'splits') if k in config}
+STUDY = load_study(SPEC, **OPTS)
+RUNS = runs_of(STUDY)
+HERE = f'reports/{STUDY.name}'
+FLAGS = f"--preset {quote(STUDY.preset)}"
+CODE = [f'duiit/{m}.py' for m in ('cohort', 'split', 'nets', 'predictor', 'translator', 'runs')]
+
+wildcard_constraints: k=r'\d+'
+
+rule all:
+    input: f'{HERE}/index.html'
+
+rule cohorts:
+    output: f'{HERE}/study.json'
+    params: study=repr(STUDY)
+    message: 'cohorts of study ' + STUDY.name
+    shell: 'duiit cohorts {SPEC:q} {FLAGS}'
+
+rule run:
+    input: ancient(rules.cohorts.output), CODE, nb='nbs/run.ipynb'
+    output: f'{HERE}/notebooks/{{run}}-split{{k}}.ipynb'
+    log: f'{HERE}/logs/{{run}}-split{{k}}.ipynb'
+    params: what=lambda w: repr((arms_of(STUDY)[w.run].stages, preset_of(STUDY), STUDY.seed, STUDY.by, STUDY.fractions))
+    resources: gpu=1
+    shell:
+        'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {SPEC:q} -p arm {wildcards.run:q} -p split {wildcards.k} '
+        '-r preset {STUDY.preset:q} -r reports reports >/dev/null '
+        '&& cp {log:q} {output:q} && duiit progress {SPEC:q} {FLAGS} --jobs {workflow.cores} --last {wildcards.run:q}", split "{wildcards.k}'
+
+rule report:
+    input: [f'{HERE}/notebooks/{r}-split{k}.ipynb' for r in RUNS for k in range(STUDY.splits)], rules.cohorts.output, 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'
+    output: f'{HERE}/index.html'
+    log: f'{HERE}/logs/report.ipynb'
+    shell:
+        'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {STUDY.name:q} -r reports reports >/dev/null '
+        '&& cp {log:q} {HERE:q}/notebooks/report.ipynb'
