@@ -113,13 +113,13 @@ class FastGenerator(nn.Module):
 
 # %% ../nbs/06_nets.ipynb #c025
 class SmallPredictor(nn.Module):
-    "Four strided convolutions with group norm, average pooling and a linear layer: `(B, c, H, W)` to `(B, n_out)`"
+    "Four strided convolutions with group norm, average pooling, batch norm and a linear layer: `(B, c, H, W)` to `(B, n_out)`"
     def __init__(self, c:int=1, n_out:int=1, width:int=16, dropout:float=0.):
         super().__init__()
         ch = [c] + [width*2**i for i in range(4)]
         layer = lambda i,o: nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), nn.GroupNorm(o//8, o), nn.ReLU(), nn.Conv2d(o, o, 3, 1, 1), nn.GroupNorm(o//8, o), nn.ReLU())
         self.body = nn.Sequential(*[layer(a,b) for a,b in zip(ch, ch[1:])], nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(ch[-1], n_out))
+        self.head = nn.Sequential(nn.BatchNorm1d(ch[-1]), nn.Dropout(dropout), nn.Linear(ch[-1], n_out))
     def forward(self, x): return self.head(self.body(x))
 
 # %% ../nbs/06_nets.ipynb #c026

@@ -172,7 +172,7 @@ def _brain(s, p, d, f, key):
     share = share.clamp(0, 1)
     wide = s.sulci+s.occipital*_ramp(y+65, 25.)+.35*f[2]
     front,sylvian = _ramp(12-y, 30.), torch.exp(-.5*(((x.abs()-42)/16)**2+((y+2)/24)**2+((z-6)/18)**2))
-    wide = wide+s.frontal*front+s.sylvian*sylvian+.35*(s.frontal+s.sylvian)
+    wide = (wide+s.frontal*front+s.sylvian*sylvian+.35*(s.frontal+s.sylvian)).clamp(max=3.3) # more would dissolve a lobe
     dv = dv-s.ventricles*(1+s.asymmetry*(x/20).clamp(-1, 1))-.7*f[3]
     ventricle = _ramp(dv)
     csf = torch.maximum(torch.sigmoid(odds+wide), ventricle)

@@ -163,13 +163,10 @@ def contrasts(study:Study)->list: # Dicts `arm, predictor, reference, reference_
     A, res = arms_of(study), []
     def add(arm, p, ref, rp, q):
         if arm in A and ref in A: res.append(dict(arm=arm, predictor=p, reference=ref, reference_predictor=rp, question=q))
-    for a in A.values():
-        if a.group not in ('DUIIT','CycleGAN','detached twin'): continue
-        s = '-'.join(a.sources)
-        for p in a.reads: add(a.name, p, f'pure-{study.target}', 'refit', 'Do translated images help?')
-        if a.group=='DUIIT':
-            add(a.name, 'refit', f'cyclegan-{s}', 'refit', 'Does guidance improve the translations?')
-            add(a.name, 'joint', f'{a.name}-detached', 'joint', 'Does guidance improve the predictor trained beside them?')
+    for a in (a for a in A.values() if a.group=='DUIIT'):
+        add(a.name, 'refit', f'pure-{study.target}', 'refit', 'Do translated images help?')
+        add(a.name, 'refit', f"cyclegan-{'-'.join(a.sources)}", 'refit', 'Does guidance improve the translations?')
+        add(a.name, 'joint', f'{a.name}-detached', 'joint', 'Does guidance improve the predictor trained beside them?')
     return res
 
 # %% ../nbs/05_study.ipynb #c026
