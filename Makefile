@@ -11,10 +11,9 @@ CORES ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # two runs of one thread are faster than one run of two
 export OMP_NUM_THREADS := 1
-export TQDM_DISABLE ?=
 unexport PYTHONPATH
 
-.PHONY: study study-real test bench clean-env
+.PHONY: help study locked-study study-real test bench
 .DEFAULT_GOAL := help
 help: ; @sed -n 's/^#  //p' Makefile
 
@@ -26,10 +25,18 @@ help: ; @sed -n 's/^#  //p' Makefile
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-SNAKE = snakemake --profile profiles/local --cores $(CORES) --quiet rules host reason --config study='$(STUDY)' $(if $(PRESET),preset='$(PRESET)')
+GRID = --config study='$(STUDY)' $(if $(PRESET),preset='$(PRESET)')
+# a run that outlived a killed study holds the lock: it is waited for, never doubled
 study: .venv/ready
-	@snakemake --profile profiles/local --config study='$(STUDY)' --unlock >/dev/null 2>&1 || true
-	@TQDM_DISABLE=1 $(SNAKE) || { echo "Some runs failed. The report says which and why; the same command tries them again."; duiit report '$(STUDY)'; exit 1; }
+	@flock -n .study.lock true || echo "Another study, or a run that outlived one, is still at work: waiting for it"
+	@flock .study.lock $(MAKE) --no-print-directory locked-study
+
+locked-study:
+	@snakemake --profile profiles/local $(GRID) --unlock >/dev/null 2>&1 || true
+	@duiit cohorts '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
+	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(CORES) --follow & watch=$$!; \
+	TQDM_DISABLE=1 snakemake --profile profiles/local --cores $(CORES) --quiet all $(GRID); status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
+	if [ $$status != 0 ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report '$(STUDY)'; exit 1; fi
 	@echo "Report: reports/$(basename $(notdir $(STUDY)))/index.html"
 
 study-real: .venv/ready

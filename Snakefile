@@ -31,13 +31,12 @@ rule run:
     resources: gpu=1
     shell:
         'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {SPEC:q} -p arm {wildcards.run:q} -p split {wildcards.k} '
-        '-r preset {STUDY.preset:q} -r reports reports >/dev/null '
-        '&& cp {log:q} {output:q} && duiit progress {SPEC:q} {FLAGS} --jobs {workflow.cores} --last {wildcards.run:q}", split "{wildcards.k}'
+        '-r preset {STUDY.preset:q} -r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
 
 rule report:
     input: [f'{HERE}/notebooks/{r}-split{k}.ipynb' for r in RUNS for k in range(STUDY.splits)], rules.cohorts.output, 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'
     output: f'{HERE}/index.html'
     log: f'{HERE}/logs/report.ipynb'
     shell:
-        'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {STUDY.name:q} -r reports reports >/dev/null '
-        '&& cp {log:q} {HERE:q}/notebooks/report.ipynb'
+        'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {STUDY.name:q} -r reports reports > {log:q}.txt 2>&1 '
+        '|| {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {HERE:q}/notebooks/report.ipynb'

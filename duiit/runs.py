@@ -6,7 +6,7 @@
 __all__ = ['MAKERS', 'Data', 'load_cohorts', 'split_source', 'prepare', 'encoded', 'labels', 'Run', 'perform', 'training_sets',
            'predictor_steps', 'predictions_of', 'score_images', 'held_out', 'quality_of', 'gallery_of', 'save_nets',
            'load_net', 'nets_of', 'translate', 'predict', 'as_images', 'identity', 'peak_mb', 'run_folder', 'fit',
-           'provenance_row', 'finish', 'make_cohorts', 'declare', 'describe']
+           'pulse', 'provenance_row', 'finish', 'make_cohorts', 'declare', 'shared_names', 'describe']
 
 # %% ../nbs/10_runs.ipynb #c002
 import json, time
@@ -216,10 +216,10 @@ def gallery_of(
 # %% ../nbs/10_runs.ipynb #c027
 def save_nets(run:Run):
     "Write the run's networks to `nets.safetensors` and their description to `nets.json`"
-    from safetensors.torch import save_file
+    from safetensors.torch import save
     d, units = run.data, pools_of(run.arm.stages[0]) if run.generators else {}
     nets = {f'{g}.{u}':run.generators[ss[0]][i] for u,ss in units.items() for i,g in enumerate('GF')} | {f'P.{n}':P for n,P in run.predictors.items()}
-    with atomic(run.folder/'nets.safetensors') as tmp: save_file({f'{n}/{k}':v.contiguous() for n,m in nets.items() for k,v in m.state_dict().items()}, tmp)
+    with atomic(run.folder/'nets.safetensors') as tmp: tmp.write_bytes(save({f'{n}/{k}':v.contiguous() for n,m in nets.items() for k,v in m.state_dict().items()}))
     write_json(run.folder/'nets.json', dict(arm=run.arm.name, target=run.study.target, unit=d.target.unit, label=[d.target.meta['label_name'], d.target.meta['label_unit']],
         generator=run.preset.generator, predictor=run.preset.predictor, predictors=list(run.predictors), units={s:u for u,ss in units.items() for s in ss},
         windows={n:[m.lo, m.hi] for n,m in d.norms.items()}, standard=asdict(d.standard)))
@@ -311,7 +311,7 @@ def fit(
     folder, t0 = run_folder(study, arm, split, reports), time.perf_counter()
     arm = arms_of(study)[folder.parent.name]
     data, device = prepare(study, split), device or default_device()
-    run = Run(study, arm, split, data, folder, device, identity(study, arm, split, data), progress)
+    run = Run(study, arm, split, data, folder, device, identity(study, arm, split, data), pulse(folder, t0, progress))
     if is_done(folder) and read_json(folder/'run.json').get('ident')==run.ident: return folder
     row = dict(arm=arm.name, split=split, seed=study.seed, preset=study.preset, by=study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
                started=datetime.now(timezone.utc).isoformat(timespec='seconds'), cohorts={c.name:c.fingerprint for c in (data.target, *(data.sources[s] for s in arm.sources))}, **provenance_row())
@@ -325,6 +325,15 @@ def fit(
     return folder
 
 # %% ../nbs/10_runs.ipynb #c036
+def pulse(folder:Path, t0:float, progress=None, every:float=2.):
+    "A progress function that also leaves `pulse.json` in the run's folder now and then: how far it is, for whoever watches the study"
+    last = 0.
+    def f(step, steps):
+        nonlocal last
+        if progress: progress(step, steps)
+        if time.perf_counter()-last > every: last = time.perf_counter(); write_json(folder/'pulse.json', dict(part=step/steps, seconds=round(last-t0, 1)))
+    return f
+
 def provenance_row()->dict:
     "Commit, dirty flag and versions as a run's row holds them"
     p = provenance()
@@ -337,9 +346,9 @@ def finish(run:Run, row:dict, t0:float):
     save_nets(run)
     tables = dict(predictions=predictions_of(run), history=history) | ({} if quality is None else dict(quality=quality))
     write_run(run.folder, row | dict(steps=predictor_steps(run), seconds=round(time.perf_counter()-t0, 1), peak_mb=round(peak_mb())), gallery, **tables)
-    for f in run.folder.glob('checkpoint-*.pt'): f.unlink()
+    for f in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')): f.unlink()
 
-# %% ../nbs/10_runs.ipynb #c047
+# %% ../nbs/10_runs.ipynb #c049
 def _phantom(study, progress):
     from duiit.phantom import Phantom, make_phantom
     try: spec = Phantom(**study.make['phantom'])
@@ -353,7 +362,7 @@ def _scans(study, progress):
 
 MAKERS = {'phantom':_phantom, 'scans':_scans}
 
-# %% ../nbs/10_runs.ipynb #c048
+# %% ../nbs/10_runs.ipynb #c050
 def make_cohorts(
     study:Study,
     progress:bool=True, # Show a bar
@@ -361,7 +370,7 @@ def make_cohorts(
     "Make the study's cohorts as it declares, unless they are there already"
     for how in study.make: MAKERS[check_in('way to make cohorts', how, MAKERS)](study, progress)
 
-# %% ../nbs/10_runs.ipynb #c051
+# %% ../nbs/10_runs.ipynb #c053
 def declare(
     study:Study,
     reports='reports', # Where studies keep their results
@@ -372,12 +381,21 @@ def declare(
     rows = [dict(arm=a.name, run=runs[a.name], title=a.title, group=a.group, sources='+'.join(a.sources), guidance=a.guidance, reads=','.join(a.reads), about=a.about, order=i)
             for i,a in enumerate(arms_of(study).values())]
     d = dict(name=study.name, preset=study.preset, target=study.target, sources=list(study.sources), splits=study.splits, by=study.by, fractions=list(study.fractions), seed=study.seed,
-             recipe=asdict(preset_of(study)), cohorts={n:describe(c) for n,c in cs.items()}, arms=rows, contrasts=contrasts(study), warnings=[w for c in cs.values() for w in c.warnings])
+             recipe=asdict(preset_of(study)), cohorts={n:describe(c) for n,c in cs.items()}, arms=rows, contrasts=contrasts(study), warnings=[w for c in cs.values() for w in c.warnings] + shared_names(cs))
     path = Path(reports)/study.name/'study.json'
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)
     return path
 
-# %% ../nbs/10_runs.ipynb #c052
+# %% ../nbs/10_runs.ipynb #c054
+def shared_names(cohorts:dict)->list: # Sentences; empty if no name is in two cohorts
+    "Cohorts must hold different people, or a test subject may be learnt from in another modality: a name in two cohorts is worth a look"
+    names, out = {n:set(c.frame.subject) for n,c in cohorts.items()}, []
+    for i,a in enumerate(names):
+        for b in list(names)[i+1:]:
+            both = sorted(names[a] & names[b])
+            if both: out.append(f"{len(both)} subject names are in both {a} and {b} (first: {both[0]}): if these are the same people, test subjects are learnt from in another modality. Remove them from one cohort")
+    return out
+
 def describe(c:Cohort)->dict:
     "A cohort in the words of the report"
     s, m = c.subjects.label, c.meta
