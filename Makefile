@@ -47,4 +47,4 @@ test: .venv/ready
 	@python -m pytest -n 2 -q tests
 
 bench: .venv/ready
-	@papermill nbs/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR --log-output
+	@mkdir -p build; papermill nbs/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR --stdout-file build/bench.txt; status=$$?; cat build/bench.txt; exit $$status

@@ -106,7 +106,8 @@ class FastGenerator(nn.Module):
         w = width
         self.fold = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4*c_in, w, 3, padding=1), nn.ReLU())
         self.blocks = nn.Sequential(*[Residual(w) for _ in range(blocks)])
-        self.out = nn.Sequential(nn.Conv2d(2*w, w, 3, padding=1), nn.ReLU(), nn.Conv2d(w, 4*c_out, 3, padding=1), nn.PixelShuffle(2), nn.Tanh())
+        self.out = nn.Sequential(nn.Conv2d(2*w, w, 3, padding=1), nn.ReLU(), nn.Conv2d(w, 16*c_out, 3, padding=1), nn.PixelShuffle(2),
+                                 nn.Conv2d(4*c_out, c_out, 3, padding=1), nn.Tanh())
     def forward(self, x):
         e = self.fold(check_size(x, 2))
         return self.out(torch.cat([self.blocks(e), e], 1))
