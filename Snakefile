@@ -5,12 +5,14 @@ from shlex import quote
 from duiit.study import arms_of, load_study, preset_of, runs_of
 
 SPEC = str(config.get('study', 'phantom'))
-OPTS = {k: config[k] for k in ('preset', 'splits') if k in config}
+OPTS = {k: config[k] for k in ('preset',) if k in config}
 STUDY = load_study(SPEC, **OPTS)
 RUNS = runs_of(STUDY)
 HERE = f'reports/{STUDY.name}'
 FLAGS = f"--preset {quote(STUDY.preset)}"
 CODE = [f'duiit/{m}.py' for m in ('cohort', 'split', 'nets', 'predictor', 'translator', 'runs')]
+
+LONG, SHORT = ('|'.join(r for r in RUNS if bool(arms_of(STUDY)[r].guidance)==t) or '-' for t in (True, False))
 
 wildcard_constraints: k=r'\d+'
 
@@ -27,11 +29,17 @@ rule run:
     input: ancient(rules.cohorts.output), CODE, nb='nbs/run.ipynb'
     output: f'{HERE}/notebooks/{{run}}-split{{k}}.ipynb'
     log: f'{HERE}/logs/{{run}}-split{{k}}.ipynb'
+    wildcard_constraints: run=LONG
+    priority: 1 # the long runs first: the short ones fill the gap at the end
     params: what=lambda w: repr((arms_of(STUDY)[w.run].stages, preset_of(STUDY), STUDY.seed, STUDY.by, STUDY.fractions))
     resources: gpu=1
     shell:
         'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {SPEC:q} -p arm {wildcards.run:q} -p split {wildcards.k} '
         '-r preset {STUDY.preset:q} -r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
+
+use rule run as run_short with:
+    wildcard_constraints: run=SHORT
+    priority: 0
 
 rule report:
     input: [f'{HERE}/notebooks/{r}-split{k}.ipynb' for r in RUNS for k in range(STUDY.splits)], rules.cohorts.output, 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'

@@ -7,7 +7,7 @@ __all__ = ['PUBLISHED', 'MODALITIES', 'FOV', 'VALUES', 'RESOLUTION', 'VERSION', 
            'render', 'make_phantom']
 
 # %% ../nbs/03_phantom.ipynb #c002
-import os, shutil
+import os, shutil, sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -370,11 +370,11 @@ def make_phantom(
         if not (dest/'recipe.json').exists(): raise InputError(f"{dest}: this folder is not empty and holds no phantom (no recipe.json). Choose another folder")
         if read_json(dest/'recipe.json')==recipe: return dest
     total = sum(getattr(spec, m) for m in MODALITIES)
-    from fastprogress import progress_bar
-    bar = iter(progress_bar(range(total))) if progress and total else iter(range(total))
+    from tqdm.auto import tqdm
+    bar = tqdm(total=total, desc=f'{dest.name}: subjects', disable=not (progress and (sys.stderr.isatty() or 'ipykernel' in sys.modules)))
     with _whole(dest) as part:
         for m in MODALITIES:
-            if getattr(spec, m): _write_cohort(part, spec, m, lambda: next(bar, None))
+            if getattr(spec, m): _write_cohort(part, spec, m, bar.update)
         write_json(part/'recipe.json', recipe)
-    next(bar, None)
+    bar.close()
     return dest

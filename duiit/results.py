@@ -225,6 +225,7 @@ def _check_run(row, tables, arms, study):
     for name,found in (row.get('cohorts') or {}).items():
         want = study['cohorts'].get(name, {}).get('fingerprint', found)
         if found!=want: return f"made from other images of cohort {name!r} (fingerprint {found}; the study has {want}): run it again"
+    if row.get('settings')!=study.get('settings'): return f"made under other settings ({row.get('settings')}; the study has {study.get('settings')}): run it again"
     held = set(tables['predictions'].predictor)
     lost = [f'{p!r} that arm {a.arm!r} reads' for a in arms.itertuples() for p in a.reads.split(',') if p not in held]
     return f"holds predictors {', '.join(sorted(held))}, not {lost[0]}" if lost else ''

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['MAKERS', 'Data', 'load_cohorts', 'split_source', 'prepare', 'encoded', 'labels', 'Run', 'perform', 'training_sets',
            'predictor_steps', 'predictions_of', 'score_images', 'held_out', 'quality_of', 'gallery_of', 'save_nets',
-           'load_net', 'nets_of', 'translate', 'predict', 'as_images', 'identity', 'peak_mb', 'run_folder', 'fit',
-           'pulse', 'provenance_row', 'finish', 'make_cohorts', 'declare', 'shared_names', 'describe']
+           'load_net', 'nets_of', 'translate', 'predict', 'as_images', 'identity', 'settings', 'peak_mb', 'run_folder',
+           'fit', 'pulse', 'provenance_row', 'finish', 'make_cohorts', 'declare', 'shared_names', 'describe']
 
 # %% ../nbs/10_runs.ipynb #c002
 import json, time
@@ -277,9 +277,13 @@ def identity(study:Study, arm:Arm, index:int, data:Data)->str: # 16 hexadecimal 
     "A hash of everything that determines a run's result"
     import duiit.nets, duiit.predictor, duiit.translator, duiit.split, duiit.cohort
     code = [Path(m.__file__).read_bytes() for m in (duiit.nets, duiit.predictor, duiit.translator, duiit.split, duiit.cohort)] + [Path(__file__).read_bytes() if '__file__' in globals() else b'']
-    what = dict(stages=repr(arm.stages), preset=repr(preset_of(study)), index=index, seed=study.seed, by=study.by, fractions=study.fractions, source_test=study.source_test)
+    what = dict(stages=repr(arm.stages), settings=settings(study), index=index)
     prints = [data.target.fingerprint, *(data.sources[s].fingerprint for s in arm.sources), *(data.truths[s][1].fingerprint for s in arm.sources if s in data.truths)]
     return digest(json.dumps(what, sort_keys=True), *prints, *code)
+
+def settings(study:Study)->str: # 16 hexadecimal digits
+    "A hash of what all runs of a study share beside the data: preset, seed and how cohorts are split"
+    return digest(repr((preset_of(study), study.seed, study.by, study.fractions, study.source_test)))
 
 def peak_mb()->float:
     "Largest memory of this process so far, MB"
@@ -313,14 +317,14 @@ def fit(
     data, device = prepare(study, split), device or default_device()
     run = Run(study, arm, split, data, folder, device, identity(study, arm, split, data), pulse(folder, t0, progress))
     if is_done(folder) and read_json(folder/'run.json').get('ident')==run.ident: return folder
-    row = dict(arm=arm.name, split=split, seed=study.seed, preset=study.preset, by=study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
+    row = dict(arm=arm.name, split=split, seed=study.seed, settings=settings(study), preset=study.preset, by=study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
                started=datetime.now(timezone.utc).isoformat(timespec='seconds'), cohorts={c.name:c.fingerprint for c in (data.target, *(data.sources[s] for s in arm.sources))}, **provenance_row())
     folder.mkdir(parents=True, exist_ok=True)
     try:
         for stage in arm.stages: perform(stage, run)
         finish(run, row, t0)
     except Exception as e:
-        if not is_done(folder): write_failure(folder, row, f'{type(e).__name__}: {e}'.splitlines()[0])
+        write_failure(folder, row, f'{type(e).__name__}: {e}'.splitlines()[0])
         raise
     return folder
 
@@ -380,7 +384,7 @@ def declare(
     runs = {a:r for r,names in runs_of(study).items() for a in names}
     rows = [dict(arm=a.name, run=runs[a.name], title=a.title, group=a.group, sources='+'.join(a.sources), guidance=a.guidance, reads=','.join(a.reads), about=a.about, order=i)
             for i,a in enumerate(arms_of(study).values())]
-    d = dict(name=study.name, preset=study.preset, target=study.target, sources=list(study.sources), splits=study.splits, by=study.by, fractions=list(study.fractions), seed=study.seed,
+    d = dict(name=study.name, preset=study.preset, target=study.target, sources=list(study.sources), splits=study.splits, by=study.by, fractions=list(study.fractions), seed=study.seed, settings=settings(study),
              recipe=asdict(preset_of(study)), cohorts={n:describe(c) for n,c in cs.items()}, arms=rows, contrasts=contrasts(study), warnings=[w for c in cs.values() for w in c.warnings] + shared_names(cs))
     path = Path(reports)/study.name/'study.json'
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)

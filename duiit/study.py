@@ -110,7 +110,7 @@ PRESETS = {p.name:p for p in [
     Preset('smoke', dict(kind='fast', width=8, blocks=1), dict(width=8, depth=1), dict(name='small', width=8),
            steps=6, batch=2, lr=1e-3, refit_batch=4, shift=1, warmup=.3, ramp=.2, ema=.5),
     Preset('phantom', dict(kind='fast', width=32, blocks=4), dict(width=32, depth=2), dict(name='small', width=16),
-           steps=400, batch=4, lr=2e-3, warmup=.3, ramp=.2, ema=.99),
+           steps=320, batch=4, lr=2e-3, warmup=.3, ramp=.2, ema=.99),
     Preset('published', dict(kind='resnet', width=64, blocks=9), dict(width=64, depth=3), dict(name='resnet50'),
            epochs=200, batch=1, refit_batch=16, shift=30),
 ]}
@@ -174,7 +174,7 @@ STUDIES = {s.name:s for s in [
     Study('phantom', 'data/cohorts/phantom', make={'phantom':dict(ct=60)}),
     Study('phantom-shift', 'data/cohorts/phantom-shift', make={'phantom':dict(ct=60, label_shift=True)}),
     Study('smoke', 'data/cohorts/smoke', splits=2, preset='smoke', fractions=(.5,.2,.3), make={'phantom':dict(ct=10, mri=6, pet=6, slices=2, size=32)}),
-    Study('real', 'data/cohorts/real', sources=('mri',), arms=('pure-ct','constant','mix-ct-mri','mix-ct-mri-detached','cyclegan-mri'), fractions=(.6,.1,.3), make={'scans':dict(size=128)}),
+    Study('real', 'data/cohorts/real', sources=('mri',), arms=('pure-ct','constant','mix-ct-mri','mix-ct-mri-detached','cyclegan-mri'), fractions=(.6,.1,.3), make={'scans':dict(size=96)}, change=dict(steps=500)),
 ]}
 
 # %% ../nbs/05_study.ipynb #c027

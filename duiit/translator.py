@@ -8,7 +8,8 @@ __all__ = ['adversarial', 'discriminate', 'guide', 'guidance_weight', 'Unit', 'p
            'restore', 'read_checkpoint', 'fit_translator', 'check_finite', 'translators', 'copy_net', 'apply_net']
 
 # %% ../nbs/08_translator.ipynb #c002
-import time
+import copy, time
+from contextlib import contextmanager
 from pathlib import Path
 import numpy as np, torch
 from torch import Tensor, nn
@@ -85,8 +86,6 @@ class Replay:
         return torch.stack(out) if self.size else fake.detach()
 
 # %% ../nbs/08_translator.ipynb #c019
-from contextlib import contextmanager
-
 @contextmanager
 def frozen(*nets):
     "Within the block, no gradient is computed for the parameters of `nets`"
@@ -291,7 +290,6 @@ def translators(j:Joint)->dict: # source cohort -> (`G`, `F`) in evaluation mode
 
 def copy_net(net:nn.Module)->nn.Module:
     "An independent copy in evaluation mode"
-    import copy
     return copy.deepcopy(net).eval()
 
 @torch.no_grad()
