@@ -134,7 +134,8 @@ class Joint:
         predictor:bool=True, # Whether to train `P` beside the translator
     ):
         self.stage,self.preset,self.key,self.steps,self.device,self.step = stage,preset,key,steps,device,0
-        self.units = nn.ModuleDict({n: Unit(preset, *key, n) for n in pools_of(stage)}).to(device)
+        layout = torch.channels_last if torch.device(device).type=='cuda' else torch.contiguous_format # pays on GPUs, not on CPUs
+        self.units = nn.ModuleDict({n: Unit(preset, *key, n) for n in pools_of(stage)}).to(device, memory_format=layout)
         self.P = seeded(lambda: make_predictor(**preset.predictor), *key, 'P').to(device) if predictor else None
         adam = lambda ps,lr,**k: torch.optim.Adam(ps, lr, fused=True, **k)
         self.opt = dict(g=adam([p for u in self.units.values() for p in u.generators()], preset.lr, betas=(.5,.999)),
