@@ -46,7 +46,7 @@ def fit_norm(
 
 # %% ../nbs/01_cohort.ipynb #c014
 META = dict(name=None, modality=None, unit=None, window=None, spacing_mm=None, label_name=None, label_unit=None,
-            label_of='subject', label_range=None, phantom=False, truth=None, notes='')
+            label_of='subject', label_range=None, phantom=False, truth=None, notes='', caution='')
 
 def _pair(meta, key, where):
     v = meta[key]
@@ -70,7 +70,7 @@ def check_meta(
     s = meta['spacing_mm']
     if s is not None and not (type(s) in (int,float) and math.isfinite(s) and s>0): raise InputError(f"{where}: spacing_mm is {s!r}; a number of mm per pixel above 0, or null")
     if not isinstance(meta['phantom'], bool): raise InputError(f"{where}: phantom is {meta['phantom']!r}; true or false")
-    for k in ('truth','notes'):
+    for k in ('truth','notes','caution'):
         if not isinstance(meta[k], str) and not (k=='truth' and meta[k] is None): raise InputError(f"{where}: {k} is {meta[k]!r}; a text is needed")
     return meta
 

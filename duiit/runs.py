@@ -385,7 +385,7 @@ def declare(
     rows = [dict(arm=a.name, run=runs[a.name], title=a.title, group=a.group, sources='+'.join(a.sources), guidance=a.guidance, reads=','.join(a.reads), about=a.about, order=i)
             for i,a in enumerate(arms_of(study).values())]
     d = dict(name=study.name, preset=study.preset, target=study.target, sources=list(study.sources), splits=study.splits, by=study.by, fractions=list(study.fractions), seed=study.seed, settings=settings(study),
-             recipe=asdict(preset_of(study)), cohorts={n:describe(c) for n,c in cs.items()}, arms=rows, contrasts=contrasts(study), warnings=[w for c in cs.values() for w in c.warnings] + shared_names(cs))
+             recipe=asdict(preset_of(study)), cohorts={n:describe(c) for n,c in cs.items()}, arms=rows, contrasts=contrasts(study), warnings=list(dict.fromkeys(c.meta['caution'] for c in cs.values() if c.meta['caution'])) + [w for c in cs.values() for w in c.warnings] + shared_names(cs))
     path = Path(reports)/study.name/'study.json'
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)
     return path
