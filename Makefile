@@ -36,8 +36,8 @@ locked-study:
 	@duiit cohorts '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
 	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(CORES) --follow & watch=$$!; \
 	TQDM_DISABLE=1 snakemake --profile profiles/local --cores $(CORES) --quiet all $(GRID); status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
-	if [ $$status != 0 ] || [ ! -f 'reports/$(basename $(notdir $(STUDY)))/index.html' ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report '$(STUDY)'; exit 1; fi
-	@echo "Report: reports/$(basename $(notdir $(STUDY)))/index.html"
+	if [ $$status != 0 ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report '$(STUDY)'; exit 1; fi
+	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
 
 study-real: .venv/ready
 	@python data/fetch_real.py data/raw/real

@@ -80,14 +80,16 @@ def progress(
     jobs:int=2,         # Runs at a time
     follow:bool=False,  # Go on until stopped: a live line in a terminal, else a line every half minute
 ):
-    "Say how many runs are done, failed and left, and about how long the rest takes"
+    "Say how many runs are done, failed and left, about how long the rest takes, and where the report is"
     s, live = load_study(study, preset=preset), sys.stderr.isatty()
     at = {(r,k):Path(reports)/s.name/'runs'/r/f'split{k}' for r in runs_of(s) for k in range(s.splits)}
     while True:
         text = line({k:_state(f) for k,f in at.items()}, jobs)
         print(text, end='\r' if follow and live else '\n', file=sys.stderr if follow else sys.stdout, flush=True)
-        if not follow: return
+        if not follow: break
         time.sleep(2 if live else 30)
+    page = Path(reports)/s.name/'index.html'
+    if page.exists(): print(f'Report: {page}')
 
 def _state(folder):
     "A run's row if it is done or failed, else its pulse if that is fresh"
