@@ -1,5 +1,6 @@
 # Everything on a fresh machine with Python 3.11, pip and make:
 #   make study [STUDY=name|file.yaml] [PRESET=name]   set up, run a study, say where its report is
+#   make study PRESET=full                            all 10 splits and the controls; resumes what is there
 #   make study-real                                   the same on a few real scans, fetched first
 #   make test                                         set up, run every notebook as a test and the repository checks
 #   make bench                                        ratios of speed, printed from interleaved runs
@@ -34,6 +35,7 @@ study: .venv/ready
 locked-study:
 	@snakemake --profile profiles/local $(GRID) --unlock >/dev/null 2>&1 || true
 	@duiit cohorts '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
+	@duiit cost '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(CORES)
 	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(CORES) --follow & watch=$$!; \
 	TQDM_DISABLE=1 snakemake --profile profiles/local --cores $(CORES) --quiet all $(GRID); status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
 	if [ $$status != 0 ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report '$(STUDY)'; exit 1; fi

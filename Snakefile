@@ -1,4 +1,4 @@
-# The grid of a study: cohorts -> one papermill run per training and split -> report.
+# The grid of a study: cohorts -> papermill runs per training and split -> report.
 # `make study` calls it; by hand: snakemake --profile profiles/local --config study=phantom
 import subprocess
 from pathlib import Path
@@ -6,15 +6,18 @@ from duiit.study import arms_of, load_study, preset_of, runs_of
 
 SPEC = str(config.get('study', 'phantom'))
 OPTS = {k: config[k] for k in ('preset',) if k in config}
+PRESET = OPTS.get('preset', '')
 STUDY = load_study(SPEC, **OPTS)
-RUNS = runs_of(STUDY)
+RUNS = list(runs_of(STUDY))
 HERE = f'reports/{STUDY.name}'
-CODE = [f'duiit/{m}.py' for m in ('cohort', 'split', 'nets', 'predictor', 'translator', 'runs')]
+CODE = [f'duiit/{m}.py' for m in ('cohort', 'split', 'nets', 'augment', 'predictor', 'translator', 'judge', 'runs')]
 
-LONG, SHORT = ('|'.join(r for r in RUNS if bool(arms_of(STUDY)[r].guidance)==t) or '-' for t in (True, False))
+# a translator takes a notebook of its own; the short runs of a split share one, and with it the start of a kernel
+LONG, SHORT = ([r for r in RUNS if bool(arms_of(STUDY)[r].guidance)==t] for t in (True, False))
+def what(names): return repr([(arms_of(STUDY)[r].stages, arms_of(STUDY)[r].by) for r in names] + [preset_of(STUDY), STUDY.seed, STUDY.by, STUDY.fractions, STUDY.source_test, STUDY.scored, STUDY.judge])
 
 # the declaration is no rule of the grid: Snakemake drops the runs behind a changed ancient() input
-if not Path(f'{HERE}/study.json').exists(): subprocess.run(['duiit', 'cohorts', SPEC, '--preset', STUDY.preset], check=True)
+if not Path(f'{HERE}/study.json').exists(): subprocess.run(['duiit', 'cohorts', SPEC] + (['--preset', PRESET] if PRESET else []), check=True)
 
 wildcard_constraints: k=r'\d+'
 
@@ -25,20 +28,22 @@ rule run:
     input: CODE, nb='nbs/run.ipynb'
     output: f'{HERE}/notebooks/{{run}}-split{{k}}.ipynb'
     log: f'{HERE}/logs/{{run}}-split{{k}}.ipynb'
-    wildcard_constraints: run=LONG
-    priority: 1 # the long runs first: the short ones fill the gap at the end
-    params: what=lambda w: repr((arms_of(STUDY)[w.run].stages, preset_of(STUDY), STUDY.seed, STUDY.by, STUDY.fractions, STUDY.source_test))
+    wildcard_constraints: run='|'.join(LONG) or '-'
+    params: what=lambda w: what([w.run]), arms=lambda w: w.run
     resources: gpu=1
     shell:
-        'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {SPEC:q} -p arm {wildcards.run:q} -p split {wildcards.k} '
-        '-r preset {STUDY.preset:q} -r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
+        'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {SPEC:q} -p arm {params.arms:q} -p split {wildcards.k} '
+        '-r preset {PRESET:q} -r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
 
-use rule run as run_short with:
-    wildcard_constraints: run=SHORT
-    priority: 0
+use rule run as short with:
+    output: f'{HERE}/notebooks/short-split{{k}}.ipynb'
+    log: f'{HERE}/logs/short-split{{k}}.ipynb'
+    wildcard_constraints: run='-'
+    priority: 1 # the longest notebooks first: the others fill the gap at the end
+    params: what=lambda w: what(SHORT), arms=','.join(SHORT)
 
 rule report:
-    input: [f'{HERE}/notebooks/{r}-split{k}.ipynb' for r in RUNS for k in range(STUDY.splits)], f'{HERE}/study.json', 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'
+    input: [f'{HERE}/notebooks/{r}-split{k}.ipynb' for r in LONG+['short']*bool(SHORT) for k in range(STUDY.splits)], f'{HERE}/study.json', 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'
     output: f'{HERE}/index.html'
     log: f'{HERE}/logs/report.ipynb'
     shell:

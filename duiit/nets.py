@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GENERATORS', 'PREDICTORS', 'ImageConv', 'conv_block', 'Residual', 'Generator', 'check_size', 'count', 'Discriminator',
-           'FastGenerator', 'SmallPredictor', 'make_predictor', 'seeded', 'stream']
+           'FastGenerator', 'SmallPredictor', 'parts_of', 'make_predictor', 'seeded', 'stream']
 
 # %% ../nbs/06_nets.ipynb #c002
 import torch
@@ -135,6 +135,12 @@ GENERATORS = {'resnet':Generator, 'fast':FastGenerator}
 PREDICTORS = {'small':SmallPredictor, 'resnet18':lambda *a,**k: _resnet('resnet18',*a,**k), 'resnet50':lambda *a,**k: _resnet('resnet50',*a,**k)}
 
 # %% ../nbs/06_nets.ipynb #c027
+def parts_of(net:nn.Module)->tuple: # features `(B, c, H, W)` -> `(B, n)`, and the head `(B, n)` -> `(B, n_out)`
+    "A predictor as features and head, which share its weights"
+    if isinstance(net, SmallPredictor): return net.body, net.head
+    return nn.Sequential(*list(net.children())[:-1], nn.Flatten()), net.fc
+
+# %% ../nbs/06_nets.ipynb #c028
 def make_predictor(
     name:str='small', # `'small'`, `'resnet18'` or `'resnet50'` (torchvision's)
     c:int=1,          # Channels of the target modality
@@ -144,7 +150,7 @@ def make_predictor(
     "The predictor `P` by name; `InputError` for an unknown one"
     return PREDICTORS[check_in('predictor', name, PREDICTORS)](c, n_out, **kwargs)
 
-# %% ../nbs/06_nets.ipynb #c032
+# %% ../nbs/06_nets.ipynb #c033
 def seeded(
     make,     # A function without arguments that builds a network
     *key,     # What the network is, e.g. `(seed, split, 'G')`
@@ -159,7 +165,7 @@ def seeded(
                 if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)): nn.init.normal_(m.weight, 0., std); nn.init.zeros_(m.bias)
     return net
 
-# %% ../nbs/06_nets.ipynb #c033
+# %% ../nbs/06_nets.ipynb #c034
 def stream(*key)->int:
     "A 63-bit seed from any key: streams of different names are independent of each other and of the order of use"
     return int(digest(*map(str, key)), 16) >> 1

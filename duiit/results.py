@@ -38,7 +38,7 @@ TABLES = dict(
     probes=Schema('arm split seed probe metric', text='arm probe metric about', int='split seed n', float='value'),
     metrics=Schema('arm predictor split seed unit metric', text='arm predictor unit metric', int='split seed n', finite='value'),
     runs=Schema('arm split', text='arm arms status reason preset by device precision commit dirty versions cohorts started', int='split', float='seed steps seconds peak_mb'),
-    arms=Schema('arm', text='arm run title group sources guidance reads about', int='order'),
+    arms=Schema('arm', text='arm run title group set sources guidance variant by reads about', int='order', float='weight'),
     galleries=Schema('arm split', text='arm path', int='split seed'),
 )
 
@@ -202,13 +202,15 @@ def subject_means(
 # %% ../nbs/11_results.ipynb #c027
 def metrics(
     predictions,  # Table `predictions`
-):                # Table `metrics`: MSE (label unit squared) and MAE (label unit), per slice and per subject, of every run
+):                # Table `metrics`: MSE (label unit squared), MAE (label unit) and R2, per slice and per subject, of every run
     "Scores as a pure function of predictions"
     out = []
     for unit,df in (('slice',predictions), ('subject',subject_means(predictions))):
         err = df.prediction-df.label
-        by = df[_run_key].assign(mse=err**2, mae=err.abs()).groupby(_run_key, sort=False)
-        m = by.mean().reset_index().melt(_run_key, var_name='metric')
+        by = df[_run_key].assign(mse=err**2, mae=err.abs(), label=df.label).groupby(_run_key, sort=False)
+        m, spread = by[['mse','mae']].mean(), by.label.var(ddof=0)
+        m['r2'] = 1-m.mse/spread.where(by.label.max()>by.label.min())
+        m = m.reset_index().melt(_run_key, var_name='metric').dropna(subset='value')
         out.append(m.assign(unit=unit).merge(by.size().rename('n').reset_index(), on=_run_key))
     return check_table(pd.concat(out), 'metrics')
 
@@ -217,8 +219,9 @@ def study_arms(
     study:dict,  # Content of `study.json`
 ):               # Table `arms`, in display order
     "The declared arms as a table"
-    df = check_table(pd.DataFrame(study['arms']), 'arms', 'study.json').sort_values('order', ignore_index=True)
-    return df
+    df = pd.DataFrame(study['arms'])
+    if 'weight' in df: df['weight'] = df.weight.map(_number) # JSON has no NaN
+    return check_table(df, 'arms', 'study.json').sort_values('order', ignore_index=True)
 
 def _check_run(row, tables, arms, study):
     "Why this run cannot be used in this study, or an empty text"
@@ -282,19 +285,25 @@ def _decode(row):
     return row | dict(cohorts=json.loads(c) if isinstance(c, str) and c else c or {})
 
 # %% ../nbs/11_results.ipynb #c035
-_demo_arms = [ # arm, run, title, group, sources, guidance, reads, sd of a subject's error (years)
-    ('pure-ct','pure-ct','PURE-CT','target only','','','refit',13.),
-    ('constant','pure-ct','Constant','constant','','','constant',None),
-    ('cyclegan-mri','mix-ct-mri-detached','CycleGAN, MRI','CycleGAN','mri','detached','refit',11.),
-    ('mix-ct-mri-detached','mix-ct-mri-detached','Detached twin, MRI','detached twin','mri','detached','joint',10.5),
-    ('mix-ct-mri','mix-ct-mri','MIX-CT-MRI','DUIIT','mri','attached','joint,refit',9.),
-    ('bound-mri','bound-mri','True CT of MRI subjects','bound','mri','','refit',8.)]
+def _demo(arm, title, group, sd, **kw): return dict(arm=arm, run=arm, title=title, group=group, sd=sd, set='main', sources='', guidance='', variant='', by='', weight=np.nan, reads='refit') | kw
+
+_mri, _on = dict(sources='mri'), dict(sources='mri', guidance='attached', reads='joint,refit', weight=.3)
+_off, _control, _sweep = _mri|dict(guidance='detached', run='mix-ct-mri-detached', weight=0.), _mri|dict(set='controls'), _on|dict(set='sweep')
+_demo_arms = [ # name, title, group, sd of a subject's error (years)
+    _demo('pure-ct', 'PURE-CT', 'target only', 13.), _demo('constant', 'Constant', 'constant', None, run='pure-ct', reads='constant'),
+    _demo('simple', 'Simple Augment', 'augmentation', 12.), _demo('erasing', 'Random Erasing', 'augmentation', 12.5),
+    _demo('tl-mri', 'TL, MRI', 'transfer', 12., **_mri), _demo('dann-mri', 'DA (DANN), MRI', 'transfer', 14., **_mri),
+    _demo('cyclegan-mri', 'CycleGAN, MRI', 'CycleGAN', 11., **_off), _demo('mix-ct-mri-detached', 'Detached twin, MRI', 'detached twin', 10.5, **_off|dict(reads='joint')),
+    _demo('mix-ct-mri', 'MIX-CT-MRI', 'DUIIT', 9., **_on), _demo('bound-mri', 'True CT of MRI subjects', 'bound', 8., **_mri),
+    _demo('raw-mri', 'MRI as if it were CT', 'control', 13.5, **_control), _demo('permuted-mri', 'Translated MRI, permuted ages', 'control', 15., **_control),
+    _demo('leak', 'PURE-CT split by slices', 'leakage', 4., set='controls', by='slice'),
+    _demo('mix-ct-mri-std-1e-2', 'MRI, λ = 0.01', 'sweep', 10.8, **_sweep|dict(weight=.01)), _demo('mix-ct-mri-std-1e-1', 'MRI, λ = 0.1', 'sweep', 9.5, **_sweep|dict(weight=.1)),
+    _demo('mix-ct-mri-std-1', 'MRI, λ = 1', 'sweep', 9.8, **_sweep|dict(weight=1.)), _demo('mix-ct-mri-ema', 'MRI, averaged guide', 'sweep', 9.2, **_sweep|dict(weight=.1, variant='averaged guide'))]
 _demo_versions = dict(duiit='0.1.0', python='3.11')
 
 def demo_arms():
     "Table `arms` of the made-up study"
-    rows = [dict(arm=a, run=r, title=t, group=g, sources=s, guidance=gd, reads=rd, about=f'Made-up predictions of {t}.', order=i) for i,(a,r,t,g,s,gd,rd,_) in enumerate(_demo_arms)]
-    return check_table(pd.DataFrame(rows), 'arms')
+    return check_table(pd.DataFrame([{k:v for k,v in a.items() if k!='sd'} | dict(about=f"Made-up predictions of {a['title']}.", order=i) for i,a in enumerate(_demo_arms)]), 'arms')
 
 # %% ../nbs/11_results.ipynb #c036
 def demo_predictions(
@@ -307,10 +316,10 @@ def demo_predictions(
     rng, out = np.random.default_rng(split), []
     label = rng.uniform(20, 80, subjects).round(1)
     shared, noise = rng.normal(0, .7, subjects), rng.normal(0, 3, (subjects, slices))
-    for arm,run,_,_,_,_,reads,sd in _demo_arms:
-        for p in reads.split(','):
-            e = (50-label)[:,None]+0*noise if sd is None else (sd*(shared+rng.normal(0, .7, subjects)))[:,None] + noise + shift*(arm=='mix-ct-mri')
-            out.append(pd.DataFrame(dict(arm=run, predictor=p, split=split, seed=split, cohort='ct', subject=np.repeat([f'ct{split:02d}{i:02d}' for i in range(subjects)], slices),
+    for a in _demo_arms:
+        for p in a['reads'].split(','):
+            e = (50-label)[:,None]+0*noise if a['sd'] is None else (a['sd']*(shared+rng.normal(0, .7, subjects)))[:,None] + noise + shift*(a['arm']=='mix-ct-mri')
+            out.append(pd.DataFrame(dict(arm=a['run'], predictor=p, split=split, seed=split, cohort='ct', subject=np.repeat([f'ct{split:02d}{i:02d}' for i in range(subjects)], slices),
                                          slice=np.arange(subjects*slices), label=np.repeat(label, slices), prediction=(label[:,None]+e).ravel())))
     return check_table(pd.concat(out), 'predictions')
 
@@ -321,48 +330,76 @@ def _ellipse(size, squeeze, hole):
     r, h = np.hypot(x/(.75*squeeze), y/.9), np.hypot(x/.25, y/.3)
     return np.where(r>1, 0, np.where(r>.88, 1, np.where(h<hole, .15, .45)))
 
-def demo_gallery(seed:int, n:int=6, size:int=48)->dict: # Arrays for `write_gallery`
+def demo_gallery(
+    seed:int,          # The same seed gives the same source and true images
+    n:int=6,           # Cases; the second half are the worst ones
+    size:int=48,       # Height and width
+    error:float=.05,   # How much larger the translation's hole is in a fixed case
+    spot:bool=False,   # Whether the translation adds a bright spot that is not there
+)->dict:               # Arrays for `write_gallery`
     "Translations of ellipses: the source is the inverted picture, the translation has a wrong hole"
-    rng = np.random.default_rng(seed)
-    hole = rng.uniform(.4, 1.2, n)
-    off = np.where(np.arange(n)<n//2, .05, .4) # the second half are the worst cases
+    rng, grain = np.random.default_rng(seed), np.random.default_rng([seed, int(1e3*error)])
+    hole, label = rng.uniform(.4, 1.2, n), rng.uniform(20, 80, n).round(1)
+    off = np.where(np.arange(n)<(n+1)//2, error, .4)
     true, fake, rec = (np.stack([_ellipse(size, .9, h) for h in hs]) for hs in (hole, hole+off, hole+off/3))
-    to8 = lambda x: (255*np.clip(x+rng.normal(0, .02, x.shape), 0, 1)).astype(np.uint8)
-    return dict(source=to8(np.where(true>0, 1.1-true, 0)), fake=to8(fake), rec=to8(np.where(rec>0, 1.1-rec, 0)), truth=to8(true), subject=np.array([f'mri{i:03d}' for i in range(n)]), slice=np.arange(n),
-                label=rng.uniform(20,80,n).round(1), kind=np.where(np.arange(n)<n//2, 'fixed', 'worst'), origin=np.full(n, 'mri'), mae=120*np.abs(true-fake).mean((1,2)))
+    if spot: fake[:,int(.62*size):int(.68*size),int(.3*size):int(.36*size)] = .9
+    to8 = lambda x: (255*np.clip(x+grain.normal(0, .02, x.shape), 0, 1)).astype(np.uint8)
+    flip = lambda x: np.where(x>0, 1.1-x, 0)
+    return dict(source=to8(flip(true)), fake=to8(fake), rec=to8(flip(rec)), truth=to8(true), subject=np.array([f'mri{i:03d}' for i in range(n)]), slice=np.arange(n),
+                label=label, kind=np.where(np.arange(n)<(n+1)//2, 'fixed', 'worst'), origin=np.full(n, 'mri'), mae=120*np.abs(true-fake).mean((1,2)))
 
 # %% ../nbs/11_results.ipynb #c038
-def _demo_extras(arm, split):
-    "Quality, history and gallery of a made-up translating run"
-    rng, key = np.random.default_rng(split+7), dict(arm=arm, split=split, seed=split)
-    step = np.arange(0, 400, 20)
-    n, level = 12, dict(zip(('psnr','ssim','mae'), (19.,.72,14.) if arm.endswith('detached') else (18.2,.69,15.5)))
-    quality = pd.DataFrame(key | dict(source='mri', subject=[f'mri{i//2:03d}' for i in range(n)], slice=np.arange(n)) | {k:v*rng.normal(1, .05, n) for k,v in level.items()})
-    history = pd.concat([pd.DataFrame(key | dict(stage='translator', step=step, name=name, value=a*np.exp(-step/150)+b+rng.normal(0, .02, len(step))))
-                         for name,a,b in (('adv_t',.5,.3),('cycle_s',2,.4),('pred_t',1,.3),('D_t',.1,.2))])
-    probes = pd.DataFrame([key | dict(probe='anatomy masked', metric='mse', value=370+rng.normal(0, 9), n=40, about='Label read from translations whose anatomy is masked; near the constant predictor means nothing is hidden.')])
-    return dict(quality=quality, history=history, probes=probes, gallery=demo_gallery(split))
+_demo_features = 'features of a small network of the project trained on real CT, not Inception'
 
-def _demo_history(arm, split):
-    "Learning curve of a made-up predictor"
-    step, rng = np.arange(0, 400, 20), np.random.default_rng(split)
-    return pd.DataFrame(dict(arm=arm, split=split, seed=split, stage='refit', step=step, name='loss', value=np.exp(-step/120)+.3+rng.normal(0, .02, len(step))))
+def _demo_quality(key, rng, off, n=12):
+    "Quality of made-up translations; the judge sees the unguided ones drawn towards the target's mean label"
+    level = dict(zip(('psnr','ssim','mae'), (19.,.72,14.) if off else (18.2,.69,15.5)))
+    label = np.repeat(np.linspace(25, 75, n//2), 2)
+    judge = label+(-.5 if off else -.2)*(label-35)+rng.normal(0, 5, n)
+    regions = {f'mae_{r}':m*rng.normal(1, .1, n) for r,m in (('csf',9.),('grey',12.),('white',11.),('bone',40.))}
+    shares = {f'share_{r}':d*(2 if off else 1)+rng.normal(0, .01, n) for r,d in (('csf',-.02),('grey',.01),('white',.01),('bone',0.))}
+    return pd.DataFrame(key | dict(source='mri', subject=[f'mri{i//2:03d}' for i in range(n)], slice=np.arange(n)) | {k:v*rng.normal(1, .05, n) for k,v in level.items()}
+                        | dict(label=label, judge=judge, judge_true=label+rng.normal(0, 4, n)) | regions | shares)
+
+def _demo_probes(key, rng, off):
+    "Probes of a made-up translating run"
+    values = {('features','fid'):3. if off else 2.6, ('features','kid'):.08 if off else .07, ('features','is'):2.9 if off else 3.1, ('features','is_real'):3.4,
+              ('label outside the brain','mse'):250. if off else 235., ('label outside the brain','mse_true'):245., ('label outside the brain','constant'):370., ('judge','mse'):30.}
+    about = {'features':_demo_features, 'label outside the brain':'A predictor trained and tested on images whose brain is masked.', 'judge':'The judge on real CT.'}
+    return pd.DataFrame([key | dict(probe=p, metric=m, value=v*rng.normal(1, .03), n=40, about=about[p]) for (p,m),v in values.items()])
 
 # %% ../nbs/11_results.ipynb #c039
+def _demo_curves(key, stage, terms, rng):
+    "Terms of a loss that fall from `a+b` to `b`"
+    step = np.arange(0, 400, 20)
+    return pd.concat([pd.DataFrame(key | dict(stage=stage, step=step, name=name, value=a*np.exp(-step/150)+b+rng.normal(0, .02, len(step)))) for name,a,b in terms])
+
+def _demo_extras(run, split):
+    "Quality, history, probes and gallery of a made-up run, as far as it has them"
+    rng, key, off = np.random.default_rng(split+7), dict(arm=run, split=split, seed=split), run.endswith('detached')
+    if not run.startswith('mix'):
+        extra = dict(history=_demo_curves(key, 'refit', [('loss',1.,.3)], rng))
+        domain = key | dict(probe='domain', metric='accuracy', value=.55+.02*rng.normal(), n=200, about='Accuracy of the domain classifier on held-out images; 0.5 means that it is confused.')
+        return extra | (dict(probes=pd.DataFrame([domain])) if run.startswith('dann') else {})
+    terms = [('adv_t',.5,.3),('cycle_s',2,.4),('pred_t',1,.3),('D_t',.1,.2)]
+    return dict(quality=_demo_quality(key, rng, off), history=_demo_curves(key, 'translator', terms, rng), probes=_demo_probes(key, rng, off), gallery=demo_gallery(split, error=.12 if off else .05, spot=off))
+
+# %% ../nbs/11_results.ipynb #c040
 def demo_declaration(splits, subjects=82):
     "`study.json` of the made-up study"
     rng = np.random.default_rng(0)
     def cohort(name, mean, n, unit, window):
         labels = rng.normal(mean, 15, n).clip(1, 99).round(1)
-        return dict(modality=name.upper(), unit=unit, window=window, phantom=True, notes='Made up; no images were read.', fingerprint=digest(name), n_slices=n*4, n_subjects=n,
+        return dict(modality=name.upper(), unit=unit, window=window, phantom=True, dataset='', notes='Made up; no images were read.', fingerprint=digest(name), n_slices=n*4, n_subjects=n, size=[48,48],
                     label_name='age', label_unit='years', label_mean=labels.mean().round(2), label_sd=labels.std(ddof=1).round(2), labels=labels.tolist())
     pairs = [('mix-ct-mri','refit','pure-ct','refit','Do translated MRI help?'), ('mix-ct-mri','refit','cyclegan-mri','refit','Does guidance help, with a refitted predictor?'),
              ('mix-ct-mri','joint','mix-ct-mri-detached','joint','Does guidance help the joint predictor?')]
-    return dict(name='demo', preset='demo', target='ct', sources=['mri'], splits=splits, by='subject', arms=demo_arms().to_dict('records'),
+    arms = [a | dict(weight=None if np.isnan(a['weight']) else a['weight']) for a in demo_arms().to_dict('records')]
+    return dict(name='demo', preset='demo', target='ct', sources=['mri'], splits=splits, by='subject', scored='test', judge=f'The judge is a network trained on real CT of a held-out cohort; {_demo_features}.', arms=arms,
                 contrasts=[dict(zip(('arm','predictor','reference','reference_predictor','question'), p)) for p in pairs],
                 cohorts=dict(ct=cohort('ct', 35, subjects, 'HU', [-20,100]), mri=cohort('mri', 46, 110, 'arbitrary', None)), warnings=[])
 
-# %% ../nbs/11_results.ipynb #c040
+# %% ../nbs/11_results.ipynb #c041
 def demo_study(
     folder,             # Folder to make; what is there is replaced file by file
     splits:int=5,       # Number of splits
@@ -373,13 +410,14 @@ def demo_study(
     "Write a made-up study, as training would leave it on disk"
     folder = Path(folder)
     write_json(folder/'study.json', demo_declaration(splits) | declared)
+    by = {a['run']:a['by'] or 'subject' for a in _demo_arms}
     for k in range(splits):
         for run,df in demo_predictions(k, shift=shift).groupby('arm', sort=False):
             here = folder/'runs'/run/f'split{k}'
-            row = dict(arm=run, split=k, seed=k, preset='demo', by='subject', seconds=40.+k, peak_mb=None, device='cpu', precision='float32', commit='0'*40, dirty=False,
+            row = dict(arm=run, split=k, seed=k, preset='demo', by=by[run], seconds=40.+k, peak_mb=None, device='cpu', precision='float32', commit='0'*40, dirty=False,
                        versions=_demo_versions, cohorts=dict(ct=digest('ct'), mri=digest('mri')), steps=400, started='2026-01-01T00:00:00')
             if gap and k==splits-1 and run=='bound-mri': continue
             if gap and k==splits-1 and run=='mix-ct-mri': write_failure(here, row, 'loss is NaN at step 120'); continue
-            extra = _demo_extras(run, k) if run.startswith('mix') else dict(history=_demo_history(run, k))
+            extra = _demo_extras(run, k)
             write_run(here, row, extra.pop('gallery', None), predictions=df, **extra)
     return folder

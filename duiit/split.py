@@ -15,16 +15,16 @@ from .cohort import Cohort
 
 # %% ../nbs/02_split.ipynb #c005
 PARTS = ('train','valid','test')
-KINDS = ('subject','slice','counts')
+KINDS = ('subject','block','slice','counts','block-slice')
 PUBLISHED = (1887, 271, 280) # images for training, validation and test in Yang & Xie (2020), Table 1
 
 @dataclass(frozen=True, eq=False)
 class Split:
     "Which part every row of a cohort is in"
     name: str                  # e.g. 'subject-3'
-    by: str                    # 'subject', or a demonstration of leakage: 'slice', 'counts'
+    by: str                    # 'subject', 'block', or a demonstration of leakage: 'slice', 'block-slice', 'counts'
     index: int                 # number of the random split, from 0
-    part: np.ndarray           # (N,) text: 'train', 'valid', 'test', or 'unused' with `by='counts'`
+    part: np.ndarray           # (N,) text: 'train', 'valid', 'test', or 'unused' with `by='counts'` and outside of a block
     seed: int = 0              # what all splits of a study share
     fractions: tuple = None    # asked for
     fingerprint: str = None    # of the cohort that was split
@@ -61,13 +61,17 @@ def _draw(label, n, seed):
     return next(s.split(label, _strata(label, min(n, rest))))[1]
 
 # %% ../nbs/02_split.ipynb #c011
-def _by_subject(cohort, fractions, seeds):
-    who = cohort.subjects.sort_index()
-    _,valid,test = _sizes(len(who), fractions, 'subjects', cohort.name)
-    label,part = who.label.to_numpy(),np.full(len(who), 'train', dtype='<U6')
+def _parts(label, sizes, seeds):
+    "Part of every subject, stratified by label"
+    part,(_,valid,test) = np.full(len(label), 'train', dtype='<U6'),sizes
     part[_draw(label, test, seeds[0])] = 'test'
     left = np.flatnonzero(part=='train')
     part[left[_draw(label[left], valid, seeds[1])]] = 'valid'
+    return part
+
+def _by_subject(cohort, fractions, seeds):
+    who = cohort.subjects.sort_index()
+    part = _parts(who.label.to_numpy(), _sizes(len(who), fractions, 'subjects', cohort.name), seeds)
     return pd.Series(part, who.index).loc[cohort.frame.subject].to_numpy(dtype='<U6')
 
 def _by_image(n, sizes, seed):
@@ -77,11 +81,30 @@ def _by_image(n, sizes, seed):
     return part
 
 # %% ../nbs/02_split.ipynb #c013
+def _block(cohort, fractions, index, seed):
+    "Subjects of block `index`, in order of name, and the fractions within a block"
+    names,share = cohort.subjects.sort_index().index,float(sum(fractions))
+    if not 0<share<=1+1e-6: raise InputError(f"fractions are {tuple(fractions)}: shares of the cohort that one block takes, at most 1 in all")
+    size = math.floor(share*len(names)+.5); blocks = len(names)//max(size, 1)
+    if index>=blocks: raise InputError(f"{cohort.name} has {len(names)} subjects, enough for {blocks} disjoint blocks of {size}; split {index} needs one more. Add subjects, or lower the number of splits or the fractions")
+    mine = np.random.default_rng(np.random.SeedSequence([seed, 1])).permutation(len(names))[index*size:(index+1)*size]
+    return names[np.sort(mine)], tuple(f/share for f in fractions)
+
+def _by_block(cohort, fractions, index, seed, seeds, slices=False):
+    names,f = _block(cohort, fractions, index, seed)
+    if slices: # the images of the block's subjects, at random
+        part,rows = np.full(len(cohort), 'unused', dtype='<U6'),np.flatnonzero(cohort.frame.subject.isin(names))
+        part[rows] = _by_image(len(rows), _sizes(len(rows), f, 'images', cohort.name), seeds[0])
+        return part
+    part = pd.Series(_parts(cohort.subjects.label.loc[names].to_numpy(), _sizes(len(names), f, 'subjects', cohort.name), seeds), names)
+    return part.reindex(cohort.frame.subject).fillna('unused').to_numpy(dtype='<U6')
+
+# %% ../nbs/02_split.ipynb #c015
 def split_rows(
     cohort:Cohort,
     index:int,                    # number of the random split, from 0
     fractions=(.28, .12, .60),    # train, valid, test; of subjects, or of images with `by='slice'`; not used by 'counts'
-    by:str='subject',             # 'subject', 'slice' or 'counts'
+    by:str='subject',             # 'subject', 'block', or a demonstration: 'slice', 'block-slice', 'counts'
     seed:int=2020,                # shared by all splits of a study
     counts=PUBLISHED,             # images per part with `by='counts'`
 )->Split:
@@ -91,6 +114,7 @@ def split_rows(
     seeds = np.random.SeedSequence([seed, index]).generate_state(2)
     n = len(cohort)
     if by=='subject': part = _by_subject(cohort, fractions, seeds)
+    elif by in ('block','block-slice'): part = _by_block(cohort, fractions, index, seed, seeds, by!='block')
     elif by=='slice': part = _by_image(n, _sizes(n, fractions, 'images', cohort.name), seeds[0])
     else:
         if n<sum(counts): raise InputError(f"{cohort.name} has {n} images; the counts {', '.join(map(str, counts))} need {sum(counts)}. Use by='slice' with fractions for a smaller cohort")
@@ -98,7 +122,7 @@ def split_rows(
     part.flags.writeable = False
     return Split(f'{by}-{index}', by, index, part, seed, tuple(fractions), cohort.fingerprint)
 
-# %% ../nbs/02_split.ipynb #c023
+# %% ../nbs/02_split.ipynb #c027
 def check_leak(
     split:Split,
     cohort:Cohort,
@@ -110,12 +134,12 @@ def check_leak(
     d = pd.DataFrame({'subject':cohort.frame.subject.to_numpy(), 'part':split.part})
     parts = d[d.part!='unused'].groupby('subject').part.agg(lambda o: sorted(set(o), key=PARTS.index))
     both = parts[parts.str.len()>1]
-    if len(both) and not (leak_ok and split.by in ('slice','counts')):
+    if len(both) and not (leak_ok and split.by in ('slice','block-slice','counts')):
         some = '; '.join(f"{s} in {' and '.join(p)}" for s,p in both.iloc[:5].items())
         raise InputError(f"leak in split {split.name} of {cohort.name}: {len(both)} subjects are in two parts ({some}{'; ...' if len(both)>5 else ''}). Split by subject")
     return len(both)
 
-# %% ../nbs/02_split.ipynb #c027
+# %% ../nbs/02_split.ipynb #c031
 @patch
 def save(self:Split,
     path,          # JSON file
@@ -126,7 +150,7 @@ def save(self:Split,
     who = {p:sorted(set(cohort.frame.subject[self.rows(p)])) if self.by=='subject' else self.rows(p).tolist() for p in PARTS}
     write_json(path, dict(name=self.name, by=self.by, index=self.index, seed=self.seed, fractions=self.fractions, cohort=cohort.name, fingerprint=cohort.fingerprint, **who))
 
-# %% ../nbs/02_split.ipynb #c028
+# %% ../nbs/02_split.ipynb #c032
 @patch(cls_method=True)
 def load(cls:Split,
     path,          # JSON file
