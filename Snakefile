@@ -7,6 +7,7 @@ from duiit.study import arms_of, load_study, preset_of, runs_of
 SPEC = str(config.get('study', 'phantom'))
 OPTS = {k: config[k] for k in ('preset',) if k in config}
 PRESET = OPTS.get('preset', '')
+ASK = f'-r preset {PRESET}' if PRESET else ''
 STUDY = load_study(SPEC, **OPTS)
 RUNS = list(runs_of(STUDY))
 HERE = f'reports/{STUDY.name}'
@@ -33,7 +34,7 @@ rule run:
     resources: gpu=1
     shell:
         'papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {SPEC:q} -p arm {params.arms:q} -p split {wildcards.k} '
-        '-r preset {PRESET:q} -r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
+        '{ASK} -r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
 
 use rule run as short with:
     output: f'{HERE}/notebooks/short-split{{k}}.ipynb'
