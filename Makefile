@@ -3,6 +3,7 @@
 #   make study PRESET=full                            all 10 splits and the controls; resumes what is there
 #   make study-real                                   the same on a few real scans, fetched first
 #   make test                                         set up, run every notebook as a test and the repository checks
+#   make reference [STUDY=name]                       copy a study's small tables to reports/reference
 #   make bench                                        ratios of speed, printed from interleaved runs
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS := 1
 unexport PYTHONPATH
 
-.PHONY: help study locked-study study-real test bench
+.PHONY: help study locked-study study-real reference test bench
 .DEFAULT_GOAL := help
 help: ; @sed -n 's/^#  //p' Makefile
 
@@ -44,6 +45,10 @@ locked-study:
 study-real: .venv/ready
 	@python data/fetch_real.py data/raw/real
 	@$(MAKE) --no-print-directory study STUDY=real
+
+# the tables that fit into the repository, without the subjects' labels and predictions
+reference:
+	@mkdir -p reports/reference/$(STUDY); cd reports/$(STUDY) && cp study.json $(foreach t,arms runs metrics summary contrasts fidelity probes,tables/$(t).csv) ../reference/$(STUDY)/ && du -sh ../reference/$(STUDY)
 
 test: .venv/ready
 	@python -m pytest -n 2 -q tests

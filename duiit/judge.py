@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np, torch
 import torch.nn.functional as tf
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 from .cohort import Cohort, Norm
 from .core import InputError, atomic, check_in, digest, read_json, write_json
 from .nets import PREDICTORS, make_predictor, seeded, stream
@@ -56,9 +57,10 @@ def fit_net(
             l = loss(out, i)
             opt.zero_grad(); l.backward(); opt.step(); rate.step()
             if progress: progress(t+1, steps)
+    update_bn(x.tensor_split(max(1, len(x)//64)), net)
     return net.eval()
 
-# %% ../nbs/10_judge.ipynb #c010
+# %% ../nbs/10_judge.ipynb #c012
 def _cut(net):
     "A predictor without its last linear layer, and that layer"
     name = [n for n,m in net.named_modules() if isinstance(m, nn.Linear)][-1]
@@ -87,7 +89,7 @@ class Judge(nn.Module):
         i = self.info
         return f"features of this project's own network, trained to read {i['label_name']} on {i['n_slices']} real {i['modality']} images of {i['n_subjects']} other subjects ({i['cohort']}); not Inception"
 
-# %% ../nbs/10_judge.ipynb #c013
+# %% ../nbs/10_judge.ipynb #c015
 @contextmanager
 def alone(
     folder, # Made if it does not exist
@@ -104,7 +106,7 @@ def _code():
     import duiit.nets, duiit.predictor, duiit.split
     return [Path(m.__file__).read_bytes() for m in (duiit.nets, duiit.predictor, duiit.split)] + [Path(__file__).read_bytes() if '__file__' in globals() else b'']
 
-# %% ../nbs/10_judge.ipynb #c014
+# %% ../nbs/10_judge.ipynb #c016
 def load_judge(
     folder, # Holds `judge.json` and `judge.safetensors`
 )->Judge:   # In eval mode
@@ -118,7 +120,7 @@ def load_judge(
     except Exception as e: raise InputError(f"{folder}: the judge cannot be read ({e or type(e).__name__}). Delete the folder and run the same command again") from None
     return judge.eval().requires_grad_(False)
 
-# %% ../nbs/10_judge.ipynb #c015
+# %% ../nbs/10_judge.ipynb #c017
 @torch.no_grad()
 def _errors(judge, x, frame, rows, constant, device):
     "Errors on rows that the judge has not seen, in the label's unit squared"
@@ -131,7 +133,7 @@ def _errors(judge, x, frame, rows, constant, device):
     return dict(mse=mse(f, f.prediction), mse_subject=mse(s, s.prediction), constant=mse(f, constant), bin_accuracy=float((logits.argmax(1)==bins).double().mean()),
                 n_slices=len(f), n_subjects=len(s))
 
-# %% ../nbs/10_judge.ipynb #c016
+# %% ../nbs/10_judge.ipynb #c018
 def _train_judge(cohort, norm, key, info, a, device, progress):
     "A `Judge` from a cohort, with its errors on a fifth of the subjects, whom it has not seen"
     split = split_rows(cohort, 0, (1-2*a['valid'], a['valid'], a['valid']), seed=stream(*key, 'judge')%2**32)
@@ -149,7 +151,7 @@ def _train_judge(cohort, norm, key, info, a, device, progress):
     info['valid'] = _errors(judge, x, cohort.frame, test, standard.mean, device)
     return judge.cpu(), info
 
-# %% ../nbs/10_judge.ipynb #c017
+# %% ../nbs/10_judge.ipynb #c019
 def fit_judge(
     cohort:Cohort,     # Real target images of subjects whom no arm sees
     norm:Norm,         # The target's window, as translations are encoded
@@ -178,7 +180,7 @@ def fit_judge(
             write_json(side, info | dict(weights=digest(raw), seconds=round(time.perf_counter()-t0, 1)))
         return load_judge(folder)
 
-# %% ../nbs/10_judge.ipynb #c019
+# %% ../nbs/10_judge.ipynb #c021
 @torch.no_grad()
 def read_labels(
     judge:Judge,
@@ -190,7 +192,7 @@ def read_labels(
     if list(x.shape[2:])!=list(judge.info['size']): raise InputError(f"images of {x.shape[2]}x{x.shape[3]} px, but the judge knows {judge.info['size'][0]}x{judge.info['size'][1]} px. Bring them to that size")
     return judge.standard.decode(torch.cat([judge(b.to(device))[2].cpu() for b in x.split(batch)]).double().numpy())
 
-# %% ../nbs/10_judge.ipynb #c027
+# %% ../nbs/10_judge.ipynb #c029
 @torch.no_grad()
 def features_of(
     net,             # A `Judge` or an `Inception`
@@ -202,7 +204,7 @@ def features_of(
     out = [net(b.to(device))[:2] for b in as_batch(images).split(batch)]
     return tuple(torch.cat([o[i].double().cpu() for o in out]) for i in (0,1))
 
-# %% ../nbs/10_judge.ipynb #c030
+# %% ../nbs/10_judge.ipynb #c032
 class _Given(nn.Module):
     "What torchmetrics takes for its network: features that are there already"
     def __init__(self, d): super().__init__(); self.num_features = d
@@ -216,7 +218,7 @@ def _metric(make, *updates):
         for args,kw in updates: m.update(*args, **kw)
         return m.compute()
 
-# %% ../nbs/10_judge.ipynb #c031
+# %% ../nbs/10_judge.ipynb #c033
 def frechet(
     real:Tensor, # `(n, d)` features
     fake:Tensor, # `(m, d)`
@@ -243,7 +245,7 @@ def inception_score(
     from torchmetrics.image.inception import InceptionScore
     return float(_metric(lambda: InceptionScore(feature=_Given(logits.shape[1]), splits=splits), ((logits,), {}))[0])
 
-# %% ../nbs/10_judge.ipynb #c036
+# %% ../nbs/10_judge.ipynb #c038
 def set_scores(
     fake,            # Translated images in [-1, 1], or what `features_of` gave for them
     real,            # Real target images, likewise
@@ -260,7 +262,7 @@ def set_scores(
         scores = [inception_score(l[torch.randperm(len(l))[:n]], splits) for l in (fl, rl)]
     return {'fid':frechet(r, f), 'kid':kid, 'kid_sd':sd, 'is':scores[0], 'is_real':scores[1], 'n':len(f), 'n_real':len(r), 'about':net.about}
 
-# %% ../nbs/10_judge.ipynb #c040
+# %% ../nbs/10_judge.ipynb #c042
 class _Pooled(nn.Module):
     "A block of Inception with another pooling in its last branch"
     def __init__(self, block, pool): super().__init__(); self.block,self.pool = block,pool
@@ -272,7 +274,7 @@ def _enlarge(n, size=299):
     eye = torch.eye(n)
     return (1-w)*eye[lo]+w*eye[(lo+1).clamp(max=n-1)]
 
-# %% ../nbs/10_judge.ipynb #c041
+# %% ../nbs/10_judge.ipynb #c043
 class Inception(nn.Module):
     "Inception v3 on grey images: `(B, 1, H, W)` in [-1, 1] to features `(B, 2048)` and class logits; made by `inception`"
     def __init__(self,
@@ -300,7 +302,7 @@ class Inception(nn.Module):
         f = self.net(x.expand(-1, 3, -1, -1))
         return f, tf.linear(f, self.head.weight, None if self.published else self.head.bias)
 
-# %% ../nbs/10_judge.ipynb #c042
+# %% ../nbs/10_judge.ipynb #c044
 def inception(
     path, # Weights in torchvision's layout, `.pth` or `.safetensors`, with 1008 (published FID) or 1000 classes (torchvision)
 )->Inception:
@@ -312,11 +314,17 @@ def inception(
     except Exception as e: raise InputError(f"{path}: not the weights of an Inception v3 in torchvision's layout ({str(e)[:200]})") from None
     return net.eval().requires_grad_(False)
 
-# %% ../nbs/10_judge.ipynb #c046
+# %% ../nbs/10_judge.ipynb #c048
 def _sorted_by(x, centres):
     "Number of the nearest centre per pixel"
     order = np.argsort(centres); c = np.asarray(centres)[order]
     return order[np.searchsorted((c[1:]+c[:-1])/2, x)]
+
+def _typical(true, regions, mask):
+    "Median over the pixels of `mask` whose neighbours are of the same region, or over all if there are none"
+    from scipy.ndimage import maximum_filter, minimum_filter
+    core = mask & (minimum_filter(regions, (1,3,3))==maximum_filter(regions, (1,3,3)))
+    return float(np.median(true[core if core.any() else mask]))
 
 def region_scores(
     fake,    # Translated images `(N, H, W)` in [-1, 1]
@@ -326,7 +334,6 @@ def region_scores(
     norm:Norm, # The target's window
 )->dict:     # `mae_<region>` (target unit; NaN where the region is absent) and `share_<region>` (-1..1), each `(N,)`
     "Errors within tissues, and the drift of their shares"
-    from scipy.ndimage import uniform_filter
     fake,true,regions = np.asarray(fake, np.float32),np.asarray(true, np.float32),np.asarray(regions)
     if not fake.shape==true.shape==regions.shape: raise InputError(f"translations {fake.shape}, truth {true.shape} and region maps {regions.shape} differ in shape")
     masks = {k:regions==i+1 for i,k in enumerate(names)}
@@ -336,11 +343,11 @@ def region_scores(
     with np.errstate(invalid='ignore'):
         for k in there: out[f'mae_{k}'] = (error*masks[k]).sum((1,2))/masks[k].sum((1,2))
         if there:
-            f,t = (_sorted_by(uniform_filter(x, (0,3,3), mode='nearest'), [np.median(true[masks[k]]) for k in there]) for x in (fake, true))
+            f,t = (_sorted_by(x, [_typical(true, regions, masks[k]) for k in there]) for x in (fake, true))
             for i,k in enumerate(there): out[f'share_{k}'] = (((f==i)&inside).sum((1,2))-((t==i)&inside).sum((1,2)))/area
     return out
 
-# %% ../nbs/10_judge.ipynb #c052
+# %% ../nbs/10_judge.ipynb #c054
 def _read_masked(x, z, train, test, steps, batch, key, device):
     "Mean squared error, on rows `test`, of a predictor fitted on rows `train`; labels standardised"
     net = seeded(lambda: make_predictor('small'), *key, 'probe')
@@ -349,10 +356,10 @@ def _read_masked(x, z, train, test, steps, batch, key, device):
     with torch.no_grad(): p = torch.cat([net(b.to(device)).squeeze(1).cpu() for b in x[test].split(128)])
     return float(((p-z[test]).double()**2).mean())
 
-# %% ../nbs/10_judge.ipynb #c053
+# %% ../nbs/10_judge.ipynb #c055
 def label_probe(
     images,          # Translations `(N, H, W)` in [-1, 1]
-    true,            # True target images of the same slices, or None where there are none
+    true,            # True target images of the same slices, or None
     labels,          # `(N,)` labels of the source subjects, in their own unit
     subjects,        # `(N,)` names
     mask,            # `(N, H, W)` bool: the anatomy to remove, e.g. `np.isin(regions, (1,2,3))`

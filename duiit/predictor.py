@@ -19,6 +19,7 @@ from fastai.learner import Learner, Recorder
 from fastai.optimizer import OptimWrapper
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss, pad
+from torch.optim.swa_utils import update_bn
 from .core import InputError, check_in
 from .nets import make_predictor, parts_of, seeded, stream
 
@@ -151,7 +152,7 @@ class Cast(Callback):
     def after_pred(self): self.c.__exit__(None,None,None); self.learn.pred = self.pred.float()
     def after_loss(self): self.losses.append(self.loss.detach())
 
-# %% ../nbs/08_predictor.ipynb #c025
+# %% ../nbs/08_predictor.ipynb #c026
 def fit_predictor(
     task:nn.Module,   # One of `TASKS`, which holds the network
     pools:list,       # Training sets: (images `(N, C, H, W)` in [-1, 1], standardised labels `(N,)`), each with an equal share of every batch
@@ -172,9 +173,10 @@ def fit_predictor(
         learn = Learner(DataLoaders(dl, [], device=device), task, loss_func=lambda pred, t: task.loss(pred, t[:,0], t[:,1].long()), cbs=cast, train_bn=True,
                         opt_func=partial(OptimWrapper, opt=torch.optim.Adam, fused=True))
         with learn.no_bar(), learn.no_logging(): learn.fit(1, lr, wd=0., cbs=published_schedule(lr, decay_from))
+        update_bn((x for x,_ in Batches(pools, max(1, min(steps, 64)), batch, shift, flip, *key, 'norms')), task)
     return torch.stack(cast.losses).tolist()
 
-# %% ../nbs/08_predictor.ipynb #c026
+# %% ../nbs/08_predictor.ipynb #c027
 @torch.no_grad()
 def predict_labels(
     net:nn.Module,   # `P`
@@ -186,7 +188,7 @@ def predict_labels(
     net = net.eval().to(device)
     return standard.decode(torch.cat([net(b.to(device)).float()[:,0].cpu() for b in x.split(batch)]).double().numpy())
 
-# %% ../nbs/08_predictor.ipynb #c032
+# %% ../nbs/08_predictor.ipynb #c035
 @torch.no_grad()
 def domain_accuracy(
     net:nn.Module,  # A predictor

@@ -4,30 +4,31 @@
 
 # %% auto #0
 __all__ = ['PAPER_COHORTS', 'PAPER_MSE', 'PAPER_FEATURES', 'PAPER_COUNTS', 'decimals', 'num', 'count', 'pvalue', 'cell', 'number',
-           'mean_sd', 'csv_uri', 'table', 'figure', 'outcome', 'sentence', 'count_outcomes', 'answer', 'Basis',
-           'part_of', 'ratio_of', 'basis', 'undeclared', 'arm_cell', 'score_cell', 'precision', 'difference_cell',
-           'rows_of', 'headline', 'arms_table', 'scores_table', 'strangers', 'paper_words', 'method_of', 'paper_cell',
-           'modalities', 'paper_table', 'paper_tables', 'features_table', 'versus', 'versus_table', 'p_cell', 'between',
-           'contrasts_table', 'owners', 'fidelity', 'quality_table', 'fidelity_tables', 'probes_wide', 'confused',
-           'probe_tables', 'cohorts_table', 'missing_table', 'provenance_table', 'provenance_notes', 'sweep_pools',
-           'sweep_contrasts', 'sweep_words', 'sweep_table', 'sweep_section', 'scores_of', 'drift_scores', 'drift_table',
-           'drift_section', 'worst_subjects', 'worst_table', 'leak_rows', 'within', 'cases', 'gallery_pages',
-           'pair_pages', 'leak_words', 'phantom_words', 'data_words', 'scored_words', 'question', 'splits_words',
-           'done_words', 'shown_arms', 'predicted_figures', 'curve_figures', 'context', 'render', 'write_tables',
-           'write_report']
+           'mean_sd', 'csv_uri', 'table', 'figure', 'ends', 'paged', 'outcome', 'sentence', 'count_outcomes',
+           'sweep_words', 'answer', 'Basis', 'part_of', 'basis', 'undeclared', 'arm_cell', 'score_cell', 'precision',
+           'difference_cell', 'rows_of', 'headline', 'arms_table', 'scores_table', 'strangers', 'paper_words',
+           'method_of', 'paper_cell', 'modalities', 'paper_table', 'paper_tables', 'features_table', 'versus',
+           'versus_table', 'p_cell', 'between', 'contrasts_table', 'owners', 'fidelity', 'quality_table',
+           'fidelity_tables', 'planned_table', 'probes_wide', 'probe_rows', 'confused', 'probe_tables', 'cohorts_table',
+           'missing_table', 'provenance_table', 'provenance_notes', 'sweep_pools', 'sweep_contrasts', 'sweep_table',
+           'sweep_section', 'scores_of', 'drift_scores', 'drift_ratio', 'drift_table', 'drift_section',
+           'worst_subjects', 'worst_table', 'leak_rows', 'within', 'cases', 'gallery_pages', 'pair_pages', 'leak_words',
+           'phantom_words', 'data_words', 'scored_words', 'question', 'splits_words', 'done_words', 'shown_arms',
+           'predicted_pages', 'curve_figures', 'context', 'render', 'write_tables', 'write_report']
 
 # %% ../nbs/15_report.ipynb #c002
 import base64, json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np, pandas as pd
 from . import __version__
 from .core import atomic, write_text
-from .figures import beside, bias, binned, colour, colour_bar, curves, differences, drift, drift_means, forest, label_limits, labels, matched, predicted, regions, score_title, shares, slope, slopes, squared, strip, sweep, swept, who, with_unit
+from .figures import beside, bias, binned, colour, colour_bar, curves, differences, drift, drift_means, forest, label_limits, labels, matched, predicted, regions, score_title, shares, shares_subjects, slope, slopes, squared, strip, sweep, swept, who, with_unit
 from .results import collect, read_gallery, subject_means
-from .stats import contrasts, holm, resampled_mean, split_ratio, summarise
+from .stats import contrasts, holm, planned, resampled_mean, split_ratio, summarise
 
 # %% ../nbs/15_report.ipynb #c005
 def decimals(values, figures:int=3)->int: # 0 to 6
@@ -39,6 +40,7 @@ def num(x, d:int=1, sign:bool=False)->str:
     "`x` with `d` decimals; a dash for NaN"
     if x is None or not np.isfinite(x): return '–'
     s = f'{x:+.{d}f}' if sign else f'{x:.{d}f}'
+    if float(s)==0: s = s.strip('+-')
     return s.replace('-', '−')
 
 def count(n, word)->str:
@@ -73,6 +75,14 @@ def figure(id, fig, caption, df, alt=''):
     from markupsafe import Markup
     f = json.dumps(json.loads(fig.to_json()), separators=(',',':')).replace('<','\\u003c').replace('>','\\u003e').replace('&','\\u0026')
     return dict(id=id, json=Markup(f), caption=caption, csv=csv_uri(df), svg=True, alt=alt or caption, height=int(fig.layout.height))
+
+def ends(x): # Limits of an axis with a margin
+    lo, hi = float(np.min(x)), float(np.max(x))
+    return lo-.04*(hi-lo or 1), hi+.04*(hi-lo or 1)
+
+def paged(figs, each:int=6)->list: # Dicts title, caption, figures
+    "Figures on pages"
+    return [dict(title=', '.join(f['caption'] for f in figs[i:i+each]), caption='', figures=figs[i:i+each]) for i in range(0, len(figs), each)]
 
 # %% ../nbs/15_report.ipynb #c012
 _ALPHA = .05
@@ -109,6 +119,21 @@ def count_outcomes(C)->str:
     parts = [f'{n.count(k)} {text}' for k,text in (('lower','lower error'),('higher','higher error'),('open','not settled'),('unknown','without a result yet')) if n.count(k)]
     return f"Of {count(len(n), 'comparison')}: "+', '.join(parts)+'.'
 
+def sweep_words(
+    C,     # Forms of guidance against no guidance, a result of `contrasts`
+    arms,  # Table `arms`
+    label_unit:str, # Unit of the label
+    part:str='test', # Which subjects were predicted
+)->str:
+    "What a sweep says"
+    done = C[C.n>1]
+    if not len(done): return 'No form of guidance has two finished splits in common with the arm without guidance yet.'
+    best, d = done.loc[done.difference.idxmin()], decimals(done.difference)
+    lower, higher = (((done.p_holm<_ALPHA)&(sign*done.difference>0)).sum() for sign in (-1,1))
+    some = lambda n: {0:'none has', 1:'1 has'}.get(n, f'{n} have')
+    said = f"Of {count(len(done),'form')} of guidance, {some(lower)} a lower {part} MSE per subject than no guidance and {some(higher)} a higher one, after Holm’s adjustment over all of them."
+    return said + f" The lowest is {who(arms, best.arm, best.predictor)}: {num(best.difference,d,True)} {squared(label_unit)} (95 % interval {num(best.lo,d,True)} to {num(best.hi,d,True)}, {pvalue(best.p)} unadjusted, {pvalue(best.p_holm)} adjusted). Being the best of many, it looks better than it is."
+
 def answer(
     C,          # Result of `contrasts` for the declared comparisons
     arms,       # Table `arms`
@@ -118,6 +143,9 @@ def answer(
 )->dict:        # verdict, colour, text, declared, counts, questions
     "The study's answer, from the comparison that was declared first or as `primary`"
     if not len(C): return dict(verdict='No comparison was declared.', tone='#595959', text='The table shows every arm.', declared='', counts='', questions=[])
+    if (arms.set=='sweep').all(): # a study that looks for a form of guidance: the answer is about all of them
+        verdict, tone = _verdicts['lower' if ((C.p_holm<_ALPHA)&(C.difference<0)).any() else 'open' if (C.n>1).any() else 'unknown']
+        return dict(verdict=verdict, tone=tone, text=sweep_words(C, arms, label_unit, part), declared=f'This is computed from the {len(C)} comparisons in study.json.', counts='', questions=[dict(question=q, text=count_outcomes(g)) for q,g in C.groupby('question', sort=False)])
     i = next((i for i,c in enumerate(declared) if c.get('primary')), 0)
     c, groups = C.iloc[i], C.groupby('question', sort=False)
     verdict, tone = _verdicts[outcome(c)]
@@ -146,19 +174,18 @@ class Basis:
     def unit(self): return self.target['label_unit']
     @property
     def part(self): return part_of(self.study)
+    @cached_property
+    def sweep(self): return sweep_contrasts(self) # every form of guidance against none
+    @property
+    def independent(self): return self.ratio==0 # every split has target subjects of its own
 
 # %% ../nbs/15_report.ipynb #c018
 def part_of(study)->str: return 'validation' if study.get('scored')=='valid' else 'test'
 
-def ratio_of(study, predictions)->float:
-    "Predicted subjects per training subject: test, or validation where these are predicted"
-    f = study.get('fractions')
-    return f[1]/f[0] if f and part_of(study)=='validation' and study['by']!='counts' else split_ratio(study, predictions)
-
 def basis(t:dict)->Basis:
     "Scores and comparisons of the tables `t`; Holm's adjustment runs over what was declared"
     study, arms, M, P = t['study'], t['arms'], t['metrics'], t['predictions']
-    ratio, declared = ratio_of(study, P), study['contrasts']
+    ratio, declared = split_ratio(study, P), study['contrasts']
     C = contrasts(M, P, declared+undeclared(arms, declared), ratio)
     C['p_holm'] = holm(C.p.where(C.index<len(declared)))
     return Basis(t, ratio, summarise(M, ratio), C)
@@ -179,8 +206,8 @@ _nothing = SimpleNamespace(mean=np.nan, sd=np.nan, lo=np.nan, hi=np.nan, n=0)
 def arm_cell(a, predictor='', note=''):
     "The first cell of an arm's row: its title, what it reads, its colour and the mark of a split that leaks"
     read = 'joint predictor' if predictor=='joint' else 'refitted predictor' if predictor=='refit' and ',' in a.reads else ''
-    leaks = a.by not in ('','subject')
-    return cell(a.title, note or read, sort=f'{a.order:03d} {predictor}', cls=colour(a.group)) | dict(mark=f'Leakage demonstration, split by {a.by}' if leaks else '')
+    mark = f'Leakage demonstration, split by {a.by}' if shares_subjects(a.by) else ''
+    return cell(a.title, note or read, sort=f'{a.order:03d} {predictor}', cls=colour(a.group)) | dict(mark=mark)
 
 def score_cell(v, unit, metric, arm, predictor, d=1, interval=False):
     "Mean and standard deviation over splits, with the corrected interval below"
@@ -204,26 +231,29 @@ def difference_cell(v, a, p, group, d):
 # %% ../nbs/15_report.ipynb #c023
 def rows_of(arms): return [(a,p) for a in arms.itertuples() for p in a.reads.split(',')]
 
-def headline(v):
-    "The arms of the first table: what the declared comparisons are about, target only, constant and bound"
-    named = {c[k] for c in v.study['contrasts'] for k in ('arm','reference')}
-    a = v.arms[v.arms.arm.isin(named)|(v.arms.group.isin(['target only','constant','bound'])&(v.arms.set=='main'))]
-    return a if len(a) else v.arms
+_question_groups = ('target only','constant','CycleGAN','detached twin','DUIIT','bound')
+
+def headline(v, most:int=14):
+    "The arms of the first table: the main ones, or where they fill more than `most` rows those of the study's question"
+    a = v.arms[v.arms.set=='main']
+    return a if len(rows_of(a))<=most else a[a.group.isin(_question_groups)]
 
 def arms_table(
     v:Basis,
     arms,          # The part of table `arms` to show
     id='arms',     # Name in links and file names
-    caption='Errors of the arms in the declared comparisons',
+    caption='Errors of the main arms',
+    about=False,   # End every row with what the arm is
 ):
-    "Scores and paired differences, with their numbers as CSV"
+    "Scores and paired differences, with their numbers as CSV; a kind of difference that no row has takes no column"
     dec = {k:precision(v, *k) for k in (('subject','mse'),('slice','mse'),('subject','r2'))}
-    groups = ('target only','CycleGAN','detached twin')
-    rows = [[arm_cell(a,p), number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==('subject','mse')) for k,d in dec.items()),
-             *(difference_cell(v, a, p, g, dec['subject','mse']) for g in groups)] for a,p in rows_of(arms)]
-    pure = next(iter(v.arms[v.arms.group=='target only'].title), 'target only')
+    pure = next(iter(v.arms[v.arms.group=='target only'].title), 'target only').replace('-','‑')
+    minus = {'target only':f'MSE minus {pure}#', 'CycleGAN':'MSE minus CycleGAN, same sources#', 'detached twin':'MSE minus detached twin#'}
+    diffs = {g:[difference_cell(v, a, p, g, dec['subject','mse']) for a,p in rows_of(arms)] for g in minus}
+    diffs = {g:c for g,c in diffs.items() if any(x['sort'] for x in c)}
+    rows = [[arm_cell(a,p), number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==('subject','mse')) for k,d in dec.items()), *(c[i] for c in diffs.values()), *([cell(a.about, cls='text')]*about)] for i,(a,p) in enumerate(rows_of(arms))]
     title = lambda u,m: score_title(m, u, v.unit, v.part)
-    head = ['Arm', 'Splits#', title('subject','mse')+', 95 % interval#', title('slice','mse')+'#', title('subject','r2')+'#', f'MSE minus {pure}#', 'MSE minus CycleGAN, same sources#', 'MSE minus detached twin#']
+    head = ['Arm', 'Splits#', title('subject','mse')+', 95 % interval#', title('slice','mse')+'#', title('subject','r2')+'#', *(minus[g] for g in diffs), *['What it is']*about]
     note = 'Mean ± standard deviation over splits. Below the MSE per subject: its corrected 95 % interval, cut at zero. Differences: paired, in MSE per subject, negative where the arm is better; p: corrected resampled t; Holm: adjusted over the declared comparisons; grey: a comparison that the study did not declare. A joint predictor was trained beside the translator, a refitted one on frozen images.'
     S, C = (df[df.arm.isin(arms.arm)] for df in (v.S, v.C))
     flat = S.merge(C[C.columns.difference(['unit','metric'])].rename(columns=dict(n='n_pairs', sd='sd_difference', t='t_difference', lo='lo_difference', hi='hi_difference')), on=['arm','predictor'], how='left')
@@ -313,25 +343,25 @@ def features_table(v:Basis):
         paper = [cell(f"FID {x['fid'][0]:.2f}", f"IS {num(x['is'][0],2)} ± {num(x['is'][1],2)}", cls='num') if (x:=PAPER_FEATURES.get(method_of(a))) else number(np.nan)]*ours
         rows.append([arm_cell(a), cell(modalities(v.study,a)), number(p[(p.arm==a.arm)&(p.metric=='fid')].split.nunique(),0), *(get(a.arm,m) for m in dec), cell(f'{lo}' if lo==hi else f'{lo} to {hi}', sort=lo, cls='num'), *paper])
     head = ['Arm','Source','Splits#','FID#','KID#','IS#','IS of real images#','Images#'] + ['Paper (source not said)#']*ours
-    caption = 'Table 5 of the paper: Fréchet distance (FID) and kernel distance (KID) of translations from real images, and inception score (IS); lower distances and higher scores are better.' + (f' Features: {of}. ' if of else ' ') + 'Distances depend on the features and on the number of images: compare rows of this table only.'
+    caption = 'Table 5 of the paper: Fréchet distance (FID) and kernel distance (KID) of translations from real images, and inception score (IS); lower distances and higher scores are better.' + (f' Computed on {of}. ' if of else ' ') + 'Distances depend on the features and on the number of images: compare rows of this table only.'
     return table('paper-5', caption.strip(), head, rows, p, 'No finished run holds these measures.')
 
 # %% ../nbs/15_report.ipynb #c033
 def versus(v:Basis, m):
     "The method's arm `m` against every other method on the same splits, Holm over this table"
-    a = v.arms[(v.arms.by=='')&((v.arms.set=='main')|(v.arms.group=='released'))&v.arms.sources.isin(['',m.sources])]
+    a = v.arms[~v.arms.by.map(shares_subjects)&((v.arms.set=='main')|(v.arms.group=='released'))&v.arms.sources.isin(['',m.sources])]
     a = a[a.group.isin(['target only','augmentation','transfer','CycleGAN','released'])]
     pairs = [dict(arm=m.arm, predictor='refit', reference=b.arm, reference_predictor=b.reads.split(',')[-1], question='') for b in a.itertuples()]
     return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio)
 
 def versus_table(v:Basis, m, number_:int):
     "Tables 6 and 7: tests of the method against every other method"
-    C, info = versus(v, m), v.arms.set_index('arm', drop=False)
+    C, info = versus(v, m), {a.arm:a for a in v.arms.itertuples()}
     d = decimals(C.difference)
-    rows = [[arm_cell(info.loc[c.reference]), number(c.n,0), number(c.difference,d,sign=True), p_cell(c.p_student, 'below 0.1' if c.p_student<.1 else ''), p_cell(c.p), p_cell(c.p_holm), between(c.lo,c.hi,d), between(c.boot_lo,c.boot_hi,d),
+    rows = [[arm_cell(info[c.reference]), number(c.n,0), number(c.difference,d,sign=True), p_cell(c.p_student, 'below 0.1' if c.p_student<.1 else ''), p_cell(c.p), p_cell(c.p_holm), between(c.lo,c.hi,d), between(c.boot_lo,c.boot_hi,d),
              number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')] for c in C.itertuples()]
     head = ['Against','Splits#',with_unit('Difference in MSE',squared(v.unit))+'#','p, Student’s t (paper’s test)#','p, corrected#','p, Holm#','95 % interval, corrected#','95 % interval, bootstrap#','Hedges’ g#','Lower in#']
-    caption = f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other method, in {v.part} MSE per subject. Negative: the method is better. Student’s t treats splits as independent and is too optimistic; Holm’s adjustment runs over this table. The paper’s p values are not public."
+    caption = f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other method, in {v.part} MSE per subject. Negative: the method is better. Student’s t is not paired{'' if v.independent else ' and, treating splits as independent, too optimistic'}; Holm’s adjustment runs over this table. The paper’s p values are not public."
     return table(f'paper-{number_}', caption, head, rows, C)
 
 def p_cell(x, note=''): return cell(_p(x), note, sort='' if not np.isfinite(x) else x, cls='num')
@@ -346,8 +376,8 @@ def contrasts_table(v:Basis):
         word = dict(lower='lower error', higher='higher error', open='not settled', unknown='no result yet')[outcome(c)]
         rows.append([cell(who(v.arms,c.arm,c.predictor), f'minus {who(v.arms,c.reference,c.reference_predictor)}', sort=c.Index, cls=colour(arms[c.arm].group) if c.arm in arms else ''),
                      cell(c.question, cls='text'), number(c.n,0), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm,word), number(c.g,2,sign=True), between(c.boot_lo,c.boot_hi,d), p_cell(c.p_paired,f'Student {_p(c.p_student)}')])
-    head = ['Comparison','Question','Splits#',with_unit('Difference',squared(v.unit))+'#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','Bootstrap over subjects, 95 %#','p, paired t#']
-    return table('contrasts', f'Comparisons declared in study.json, in {v.part} MSE per subject. The last column treats splits as independent and is too optimistic; Student’s t is the paper’s own test (threshold 0.1).', head, rows, C, 'No comparison was declared.')
+    head = ['Comparison','Question','Splits#',with_unit('Difference',squared(v.unit))+'#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','95 % interval, bootstrap#','p, paired t#']
+    return table('contrasts', f'Comparisons declared in study.json, in {v.part} MSE per subject. {"Splits are independent here, so the corrected test is the paired t." if v.independent else "The last column treats splits as independent and is too optimistic."} Student’s t is the paper’s own test (threshold 0.1).', head, rows, C, 'No comparison was declared.')
 
 # %% ../nbs/15_report.ipynb #c039
 def owners(arms):
@@ -385,6 +415,19 @@ def fidelity_tables(v:Basis):
     if names: yield quality_table(v, 'regions', f"Mean absolute error within each tissue region of the true {T}: {over}.", {c:(with_unit(c[4:],u),1) for c in names}, '')
 
 # %% ../nbs/15_report.ipynb #c043
+def planned_table(v:Basis):
+    "Power of the declared comparisons now, and how large a study would have to be"
+    C, info = v.C[:len(v.study['contrasts'])], {a.arm:a for a in v.arms.itertuples()}
+    pure = next((s.mean for k,s in v.scores.items() if k[:2]==('subject','mse') and info[k[2]].group=='target only'), np.nan)
+    sizes = (5,10,20) if v.unit=='years' else tuple(f*pure for f in (.05,.1,.2)) if np.isfinite(pure) else ()
+    p = planned(C, v.ratio, sizes) if sizes else pd.DataFrame(columns=list(planned(C[:0], 0)))
+    many = lambda x: cell('never', sort=1e12, cls='num') if np.isposinf(x) else number(x,0)
+    rows = [[cell(who(v.arms,c.arm,c.predictor), f'minus {who(v.arms,c.reference,c.reference_predictor)}', sort=i, cls=colour(info[c.arm].group)), number(c.difference, decimals(sizes,2)), number(c.sd,1), number(c.n,0), number(c.power,2), many(c.splits), many(c.subjects)] for i,c in enumerate(p.itertuples())]
+    u = squared(v.unit)
+    head = ['Comparison',with_unit('True difference',u)+'#',with_unit('SD over splits',u)+'#','Splits now#','Power now#','Splits for 80 %#','Subjects for 80 %#']
+    return table('planned', 'The chance to find a true difference of a given size at 5 %, unadjusted, with the spread that was observed; and the number of such splits, or of test subjects for two trained predictors, that would find it in 80 % of studies.', head, rows, p, 'No comparison has two finished splits.')
+
+# %% ../nbs/15_report.ipynb #c045
 def probes_wide(v:Basis, probe:str, columns:dict, caption:str, words=None):
     "One probe, a row per training, its scores (metric -> heading) in columns; `words(row)` ends the row"
     p = v.t['probes'][v.t['probes'].probe==probe]
@@ -398,12 +441,19 @@ def probes_wide(v:Basis, probe:str, columns:dict, caption:str, words=None):
     about = ' '.join(dict.fromkeys(p.about))
     return table('probe-'+probe.replace(' ','-'), f'{caption} {about}'.strip(), ['Arm','Splits#','Images#',*(h+'#' for h in columns.values())]+(['In words'] if words else []), rows, p)
 
+def probe_rows(v:Basis, probe:str):
+    "A probe whose text differs between runs, a row per run"
+    q, info = v.t['probes'][v.t['probes'].probe==probe], {a.arm:a for a in v.arms.itertuples()}
+    d = decimals(q.value)
+    rows = [[arm_cell(info[r.arm]), number(r.split,0), cell(r.metric), number(r.value,d), number(r.n,0), cell(r.about, cls='text')] for r in q.itertuples()]
+    return table('probe-'+probe.replace(' ','-'), f'{probe[:1].upper()+probe[1:]}, run by run.', ['Arm','Split#','Score','Value#','n#','What'], rows, q)
+
 def confused(x):
     "What the accuracy of a domain classifier with two equally frequent domains says"
-    a = x.get('accuracy', np.nan)
-    return '–' if not np.isfinite(a) else 'confused: no better than chance' if a<.55 else 'partly confused' if a<.75 else 'not confused: the domains stay apart'
+    a = abs(x.get('accuracy', np.nan)-.5) # far below chance is a rule that holds, too, read the wrong way round
+    return '–' if not np.isfinite(a) else 'confused: no better than chance' if a<.05 else 'partly confused' if a<.25 else 'not confused: the domains stay apart'
 
-# %% ../nbs/15_report.ipynb #c044
+# %% ../nbs/15_report.ipynb #c046
 def probe_tables(v:Basis)->list:
     "Label writing, the judge's own error, DANN's domain classifier, and whatever else runs have probed"
     name, u, T = v.label[0], squared(v.unit), v.target['modality']
@@ -414,10 +464,10 @@ def probe_tables(v:Basis)->list:
              'judge': lambda p: probes_wide(v, p, dict(mse=mse('MSE')), f'The judge’s own error on real {T} that it was not trained on: readings of translations cannot be expected to be better.')}
     def other(p):
         q = v.t['probes'][v.t['probes'].probe==p]
-        return probes_wide(v, p, {m:m for m in dict.fromkeys(q.metric)}, f'Probe: {p}.')
+        return probes_wide(v, p, {m:m for m in dict.fromkeys(q.metric)}, f'{p[:1].upper()+p[1:]}.') if q.about.nunique()<2 else probe_rows(v, p)
     return [known.get(p, other)(p) for p in dict.fromkeys(v.t['probes'].probe) if p!='features']
 
-# %% ../nbs/15_report.ipynb #c046
+# %% ../nbs/15_report.ipynb #c048
 def cohorts_table(study):
     "The cohorts for readers: Table 1 of the paper"
     rows, flat, ours = [], [], not strangers(study)
@@ -430,7 +480,7 @@ def cohorts_table(study):
     head = ['Cohort','Kind','Subjects#','Slices#','Pixels#',with_unit(f"Mean {t['label_name']}",t['label_unit'])+'#','Window','Fingerprint',*['Paper']*ours,'Notes']
     return table('cohorts', 'Table 1 of the paper: the cohorts, as the study declares them. The fingerprint is a hash of images, subjects and labels.', head, rows, pd.DataFrame(flat))
 
-# %% ../nbs/15_report.ipynb #c048
+# %% ../nbs/15_report.ipynb #c050
 def missing_table(runs, arms):
     "Runs that are missing or failed, with the reason"
     bad, titles = runs[runs.status!='done'], arms.set_index('arm').title
@@ -458,7 +508,7 @@ def provenance_notes(runs):
     same = 'All finished runs come from one commit, one set of versions, one kind of device and one precision.'
     return (notes or [same] if len(done) else ['No run is finished.'])+([f'Training took {done.seconds.sum()/3600:.1f} hours in all.'] if len(done) and done.seconds.notna().any() else [])
 
-# %% ../nbs/15_report.ipynb #c051
+# %% ../nbs/15_report.ipynb #c053
 def sweep_pools(v:Basis)->list: # (sources, predictor, name of the arm without guidance or None, arms by weight, variants)
     "The forms of guidance of each source and predictor"
     a, out = v.arms, []
@@ -474,46 +524,38 @@ def sweep_contrasts(v:Basis):
     pairs = [dict(arm=a, predictor=p, reference=none, reference_predictor=p, question=s) for s,p,none,on,var in sweep_pools(v) if none for a in [*on.arm, *var.arm]]
     return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio)
 
-def sweep_words(v:Basis, C)->str:
-    "What the sweep says, computed from its table"
-    done = C[C.n>1]
-    if not len(done): return 'No form of guidance has two finished splits in common with the arm without guidance yet.'
-    best, d = done.loc[done.difference.idxmin()], decimals(done.difference)
-    lower, higher = (int(((done.p_holm<_ALPHA)&(sign*done.difference>0)).sum()) for sign in (-1,1))
-    said = f"Of {count(len(done),'form')} of guidance, {lower} {'has' if lower==1 else 'have'} a lower {v.part} MSE per subject than no guidance, and {higher} a higher one, after Holm’s adjustment over all of them."
-    return said + f" The lowest is {who(v.arms, best.arm, best.predictor)}: {num(best.difference,d,True)} {squared(v.unit)} (95 % interval {num(best.lo,d,True)} to {num(best.hi,d,True)}, {pvalue(best.p)} unadjusted, {pvalue(best.p_holm)} adjusted). Being the best of many, it looks better than it is."
-
-# %% ../nbs/15_report.ipynb #c052
+# %% ../nbs/15_report.ipynb #c054
 def sweep_table(v:Basis, C):
     "The forms of guidance for readers"
     info, d, dm = {a.arm:a for a in v.arms.itertuples()}, decimals(C.difference), precision(v, 'subject', 'mse')
     rows = []
     for c in C.itertuples():
         a = info[c.arm]
-        rows.append([arm_cell(a, c.predictor), cell(modalities(v.study,a)), cell(a.variant or 'weight only'), number(a.weight, decimals([a.weight],2)), number(c.n,0), score_cell(v,'subject','mse',c.arm,c.predictor,dm), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm), number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')])
-    head = ['Arm','Source','Form','λ#','Splits#',score_title('mse','subject',v.unit,v.part)+'#','Minus no guidance#','95 % interval, corrected#','p, corrected#','p, Holm over this table#','Hedges’ g#','Lower in#']
-    return table('sweep', f'Every form of guidance against the same training without guidance, in {v.part} MSE per subject, paired by split. λ: weight on standardised labels.', head, rows, C)
+        rows.append([arm_cell(a, c.predictor), cell(modalities(v.study,a)), cell(a.variant or 'weight only'), cell(f'{a.weight:.3g}' if np.isfinite(a.weight) else '–', sort=repr(a.weight) if np.isfinite(a.weight) else '', cls='num'), number(c.n,0), score_cell(v,'subject','mse',c.arm,c.predictor,dm), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm), number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')])
+    head = ['Arm','Source','Form','λ#','Splits#',score_title('mse','subject',v.unit,v.part)+'#','Minus no guidance#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','Lower in#']
+    return table('sweep', f'Every form of guidance against the same training without guidance, in {v.part} MSE per subject, paired by split. λ: weight on standardised labels; Holm’s adjustment runs over this table.', head, rows, C)
 
 def sweep_section(v:Basis):
     "Text, figures and table of the sweep; None if the study has none"
     pools = sweep_pools(v)
     if not pools: return None
-    M, C, figs = v.t['metrics'], sweep_contrasts(v), []
+    M, C, figs = v.t['metrics'], v.sweep, []
     for s,p,none,on,var in pools:
-        names = [(a,p) for a in [none,*on.arm] if a]
-        for paired,what in ((False,'error, with the arm without guidance as a grey band'),(True,'difference from the arm without guidance on the same split')):
+        names, id = [(a,p) for a in [none,*on.arm] if a], f"{s.replace('+','-')}-{p}"
+        where = f"{modalities(v.study, SimpleNamespace(sources=s))}, {'refitted' if p=='refit' else p} predictor"
+        for paired,what in ((False,'error'),(True,'difference from no guidance, paired by split')):
             fig = sweep(M, v.arms, s, p, v.ratio, v.unit, v.part, paired)
-            figs.append(figure(f"sweep-{s.replace('+','-')}-{p}{'-paired' if paired else ''}", fig, f"{s.replace('+',' and ')}, {'refitted' if p=='refit' else p} predictor: {what}. Mean and corrected 95 % interval; pale: splits.", scores_of(v, names), f'MSE over the weight of guidance, {p} predictor'))
+            figs.append(figure(f"sweep-{id}{'-paired' if paired else ''}", fig, f'{where}: {what}', scores_of(v, names), f'MSE over the weight of guidance, {where}: {what}'))
         both = v.arms[v.arms.arm.isin([*var.arm, none])].assign(reads=p)
-        if len(var): figs.append(figure(f"variants-{s.replace('+','-')}-{p}", forest(M, both, v.ratio, label_unit=v.unit, part=v.part, reference=(none,p)), f"Variants of guidance, {s.replace('+',' and ')}, {'refitted' if p=='refit' else p} predictor. Dotted: mean without guidance.", scores_of(v, [(a,p) for a in both.arm])))
-    return dict(text=sweep_words(v, C), figures=figs, table=sweep_table(v, C))
+        if len(var): figs.append(figure(f'variants-{id}', forest(M, both, v.ratio, label_unit=v.unit, part=v.part, reference=(none,p)), f'{where}: variants', scores_of(v, [(a,p) for a in both.arm])))
+    return dict(text=sweep_words(C, v.arms, v.unit, v.part), figures=figs, table=sweep_table(v, C))
 
 def scores_of(v, keys):
     "MSE per subject of these arms and predictors on every split"
     M = v.t['metrics'][(v.t['metrics'].unit=='subject')&(v.t['metrics'].metric=='mse')]
     return M[[k in set(keys) for k in zip(M.arm, M.predictor)]]
 
-# %% ../nbs/15_report.ipynb #c055
+# %% ../nbs/15_report.ipynb #c057
 def drift_scores(quality):
     "Per training, source and split, over subjects: `shift` and `slope` of judge minus label, `mse` of the judge on translations and `mse_true` on true images"
     def of(g):
@@ -523,13 +565,18 @@ def drift_scores(quality):
     key = ['arm','source','split']
     return pd.DataFrame([dict(zip(key,k))|of(g) for k,g in drift_means(quality).groupby(key, sort=False)], columns=key+['n','shift','slope','mse','mse_true'])
 
+def drift_ratio(v, D, source)->float:
+    "n_test / n_train for held-out source subjects, or that of target subjects if it is larger: the splits share both"
+    n, N = D[D.source==source].n.mean(), v.study['cohorts'].get(source, {}).get('n_subjects', np.inf)
+    return max(v.ratio, n/(N-n)) if 0<n<N else v.ratio
+
 def drift_table(v:Basis, D):
     "The judge's readings for readers"
     a, rows = owners(v.arms), []
     d, ds = decimals([*D.mse, *D.mse_true]), decimals(D['shift'], 2)
-    over = lambda x: resampled_mean(x.dropna(), v.ratio)
     for b in a.itertuples():
         for s,g in D[D.arm==b.arm].groupby('source'):
+            over = lambda x: resampled_mean(x.dropna(), drift_ratio(v, D, s))
             g, none = g.set_index('split'), a[(a.weight==0)&(a.sources==b.sources)&(a.arm!=b.arm)]
             free = D[(D.arm==none.arm.iloc[0])&(D.source==s)].set_index('split').mse if len(none) and b.weight>0 else pd.Series(dtype=float)
             r, sh = over((g.mse-free).dropna()), over(g['shift'])
@@ -541,22 +588,23 @@ def drift_table(v:Basis, D):
     caption = f'What an independent judge reads in translations of held-out subjects. Drift: judged minus true {n}. Slope: of the drift over the true {n}; −1 if all translations look alike in {n}. MSE: how badly the {n} survives translation. Small numbers: corrected 95 % intervals over splits; p unadjusted.'
     return table('drift', caption, head, rows, D)
 
-# %% ../nbs/15_report.ipynb #c056
+# %% ../nbs/15_report.ipynb #c058
 def drift_section(v:Basis):
     "Text, table and figures of the drift; None if nothing was judged or no region's share was measured"
     q, a = v.t['quality'], owners(v.arms[v.arms.set!='sweep'])
     D, R, figs = drift_scores(q), regions(q), []
     if not len(D) and not R: return None
     means = drift_means(q)
-    limits = (float(means.label.min())-2, float(means.label.max())+2) if len(means) else None
+    limits, gaps = (ends(means.label), ends((means.judge-means.label)[means.arm.isin(a.arm)])) if len(means) else (None,None)
     for b in a.itertuples():
         for s,g in means[means.arm==b.arm].groupby('source'):
-            text = f"{b.title}{', '+b.also if b.also else ''}, {v.study['cohorts'].get(s,{}).get('modality',s)}"
-            figs.append(figure(f'drift-{b.order}-{s}', drift(q, v.arms, b.arm, s, v.label, limits), text, g[['split','subject','label','judge']], f'Judged minus true {v.label[0]} of {text}'))
-    for r in R: figs.append(figure(f'share-{r}', shares(q, a, r, v.ratio), f'{r}: share of the translation minus its share of the true image, by nearest mean intensity.', q[['arm','split','source','subject','slice',f'share_{r}']].dropna(), f'Drift of the share of {r} per arm'))
-    return dict(text=v.study.get('judge',''), table=drift_table(v, D), figures=figs)
+            text = b.title + (f" ({v.study['cohorts'].get(s,{}).get('modality',s)})" if '+' in b.sources else '') + (f', {b.also}' if b.also else '')
+            figs.append(figure(f'drift-{b.order}-{s}', drift(q, v.arms, b.arm, s, v.label, limits, gaps), text, g[['split','subject','label','judge']], f'Judged minus true {v.label[0]}, {text}'))
+    ratio = max([drift_ratio(v, D, s) for s in set(D.source)], default=v.ratio)
+    regional = [figure(f'share-{r}', shares(q, a, r, ratio), r, q[['arm','split','source','subject','slice',f'share_{r}']].dropna(), f'Drift of the share of {r} per arm') for r in R]
+    return dict(text=v.study.get('judge',''), table=drift_table(v, D), pages=paged(figs), shares=regional)
 
-# %% ../nbs/15_report.ipynb #c059
+# %% ../nbs/15_report.ipynb #c061
 def worst_subjects(
     predictions,  # Table `predictions`
     each:int=3,   # Per arm and predictor
@@ -579,11 +627,11 @@ def worst_table(v:Basis, arms):
     head = ['Arm','Subject','Split#',with_unit(f'True {n}',u)+'#',with_unit(f'Predicted {n}',u)+'#',with_unit('Error',u)+'#',with_unit('Mean absolute error of all arms',u)+'#']
     return table('worst', 'The three subjects that each arm reads worst, over all splits.', head, rows, w)
 
-# %% ../nbs/15_report.ipynb #c062
+# %% ../nbs/15_report.ipynb #c064
 def leak_rows(v:Basis)->list:
     "A sentence on every arm whose split leaks"
     pure, out = v.arms[v.arms.group=='target only'], []
-    for a in v.arms[~v.arms.by.isin(['','subject'])].itertuples():
+    for a in v.arms[v.arms.by.map(shares_subjects)].itertuples():
         p = a.reads.split(',')[-1]
         s, ref = v.scores.get(('subject','mse',a.arm,p)), v.scores.get(('subject','mse',pure.arm.iloc[0],'refit')) if len(pure) else None
         said = f'{a.title} is split by {a.by}: slices of one subject stand in training and in {v.part}. It demonstrates leakage and says nothing about new subjects.'
@@ -591,7 +639,7 @@ def leak_rows(v:Basis)->list:
         out.append(said)
     return out
 
-# %% ../nbs/15_report.ipynb #c065
+# %% ../nbs/15_report.ipynb #c067
 def within(items, budget:int):
     "The items (key, text, ...) in their order, until the texts exceed `budget`; the first of each key is always kept"
     kept, spent, seen = [], 0, set()
@@ -617,7 +665,7 @@ def gallery_pages(
         if not len(g): continue
         first = g.loc[g.split.idxmin()]
         pics = read_gallery(first.path)
-        pages[a.arm] = dict(title=who(v.arms, a.arm), caption=f'Split {first.split}, held-out subjects.'+(f' {a.also[0].upper()+a.also[1:]}.' if a.also else ''), strips=[])
+        pages[a.arm] = dict(title=who(v.arms, a.arm), caption=f'Split {first.split}, held-out subjects.'+(f' The same translations serve {a.also[5:]}.' if a.also else ''), strips=[])
         for kind in ('fixed','worst'):
             for per_origin in cases(pics, kind, each): items += [(turn, kind, a.arm, pics, i) for turn,i in enumerate(per_origin)]
     items.sort(key=lambda x: (x[0], x[1])) # the first fixed case of every training, then the first worst one, then the second ones; sorting is stable
@@ -625,7 +673,7 @@ def gallery_pages(
     for arm,h,worst in sorted(within(html, budget), key=lambda x: x[2]): pages[arm]['strips'].append(dict(worst=worst, html=Markup(h)))
     return list(pages.values())
 
-# %% ../nbs/15_report.ipynb #c066
+# %% ../nbs/15_report.ipynb #c068
 def pair_pages(
     v:Basis,
     each:int=2,            # Cases on a page
@@ -648,13 +696,13 @@ def pair_pages(
             out.append(dict(title=f'{c.title} beside {m.title}, cases {k+1} to {min(k+each,len(kept))} of {len(kept)}', caption=f'Split {both[0]}, held-out subjects.{left}', strips=[dict(worst=False, html=Markup(x)) for _,x in kept[k:k+each]]))
     return out
 
-# %% ../nbs/15_report.ipynb #c069
+# %% ../nbs/15_report.ipynb #c071
 _leaks = dict(slice='Slices were split at random, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.',
               counts='Slices were split by the published counts, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.')
 
 def leak_words(by:str)->tuple: # (mark, explanation); empty for a split by subject
     "The mark of a split that does not keep subjects apart"
-    return ('', '') if by=='subject' else ('Leakage demonstration', _leaks.get(by, f'The split is by {by}, not by subject. The errors below may show leakage.'))
+    return ('', '') if not shares_subjects(by) else ('Leakage demonstration', _leaks.get(by, f'The split is by {by}, not by subject. The errors below may show leakage.'))
 
 def phantom_words(study)->str:
     "Which cohorts are phantoms, or an empty text"
@@ -671,47 +719,52 @@ def data_words(study)->str:
     res = (f"Phantom: {', '.join(phantoms)}. Their anatomy, their intensities and the effect of {c[study['target']]['label_name']} on both are computed; no scanner and no person stands behind a single image. " if phantoms else '')
     return res + (f"Scans: {', '.join(scans)}; the notes in the table say where they come from. " if scans else '') + 'A shift between the distributions of target and source labels is part of any effect of translated images.'
 
-# %% ../nbs/15_report.ipynb #c070
+# %% ../nbs/15_report.ipynb #c072
 def scored_words(study)->str:
     "Whether test subjects were read at all, or an empty text"
     if part_of(study)=='test': return ''
     return 'Every error in this report is that of validation subjects. No test subject was read: this study chooses, another one tests.'
 
-# %% ../nbs/15_report.ipynb #c072
-def question(study)->str:
+# %% ../nbs/15_report.ipynb #c074
+def question(study, arms=None)->str:
     "The study's question in its own labels and modalities"
     c = study['cohorts']; t = c[study['target']]
     names = [c[s]['modality'] for s in study['sources']]
+    if arms is not None and (arms.set=='sweep').all(): return f"Does any form of guidance help to predict {t['label_name']} from {t['modality']} and translated {' and '.join(names)} images?"
     return f"Do translated {' and '.join(names)} images help to predict {t['label_name']} from {t['modality']}?"
 
 def splits_words(study, ratio)->str:
     "How subjects were divided"
     f, by, n = study.get('fractions'), study['by'], study['splits']
-    parts = f" {', '.join(f'{v:.0%} {k}' for k,v in zip(('training','validation','test'), f))} of the target {'subjects' if by=='subject' else 'slices'}." if f and by!='counts' else ''
-    return f"{count(n, 'random split')} by {by}, the same for all arms.{parts} {part_of(study).capitalize()} subjects per training subject: {ratio:.2f}. " + ('No subject stands in two parts of a split.' if by=='subject' else leak_words(by)[1])
+    parts = f" {', '.join(f'{v:.0%} {k}' for k,v in zip(('training','validation','test'), f))} of the target {'slices' if shares_subjects(by) else 'subjects'}." if f and by!='counts' else ''
+    if by=='block': return f"{count(n, 'split')}, the same for all arms, each with target subjects of its own:{parts} No target subject stands in two splits or in two parts of one, so the errors of the splits are independent but for the sources, which they share."
+    return f"{count(n, 'random split')} by {by}, the same for all arms.{parts} {part_of(study).capitalize()} subjects per training subject: {ratio:.2f}. " + (leak_words(by)[1] if shares_subjects(by) else 'No subject stands in two parts of a split.')
 
 def done_words(runs)->str:
     "How much of the study is there"
     n = (runs.status=='done').sum()
     return f"{n} of {len(runs)} runs are finished."
 
-# %% ../nbs/15_report.ipynb #c075
+# %% ../nbs/15_report.ipynb #c077
 def shown_arms(arms, most:int=12):
     "The arms of figures and galleries: without the sweep, unless the study is small or has nothing else"
     plain = arms[arms.set!='sweep']
     return arms if len(rows_of(arms))<=most or not len(plain) else plain
 
-def predicted_figures(v:Basis, arms):
-    "Two figures per arm and predictor on common axes: predicted over true, and the gap over true with its slope"
-    P, S, b = v.t['predictions'], subject_means(v.t['predictions']), slopes(v.t['predictions']).groupby(['arm','predictor']).slope.agg(['mean','std'])
+def predicted_pages(v:Basis, arms, each:int=3)->list:
+    "Pages of figures on common axes: predicted over true for some arms, then below the gap over true with its slope"
+    S, of, b = subject_means(v.t['predictions']), dict(list(v.t['predictions'].groupby(['arm','predictor']))), slopes(v.t['predictions']).groupby(['arm','predictor']).slope.agg(['mean','std'])
     limits, name = label_limits(S[S.arm.isin(arms.arm)]), v.label[0]
-    ages = (float(S.label.min())-2, float(S.label.max())+2) if len(S) else None
+    shown, both = S[S.arm.isin(arms.arm)], []
+    ages, gaps = (ends(S.label), ends(shown.prediction-shown.label)) if len(shown) else (None,None)
     for a,p in rows_of(arms):
         s = S[(S.arm==a.arm)&(S.predictor==p)].assign(gap=lambda d: d.prediction-d.label)[['split','subject','label','prediction','gap']]
         if not len(s): continue
-        text, said = who(v.arms, a.arm, p), f"{num(b['mean'][a.arm,p],2,True)}"+(f" ± {num(b['std'][a.arm,p],2)}" if np.isfinite(b['std'][a.arm,p]) else '')
-        yield (figure(f'predicted-{a.order}-{p}', predicted(P, v.arms, a.arm, p, v.label, limits), text, s.drop(columns='gap'), f'Predicted against true {name} of {len(s)} subjects, {text}'),
-               figure(f'bias-{a.order}-{p}', bias(P, v.arms, a.arm, p, v.label, ages), f'{text}: slope {said} over splits', s.drop(columns='prediction'), f'Prediction minus {name} against {name}, {text}; slope {said}'))
+        text, said = who(v.arms, a.arm, p), num(b['mean'][a.arm,p],2,True)+(f" ± {num(b['std'][a.arm,p],2)}" if np.isfinite(b['std'][a.arm,p]) else '')
+        both.append((figure(f'predicted-{a.order}-{p}', predicted(of[a.arm,p], v.arms, a.arm, p, v.label, limits), text, s.drop(columns='gap'), f'Predicted against true {name} of {len(s)} subjects, {text}'),
+                     figure(f'bias-{a.order}-{p}', bias(of[a.arm,p], v.arms, a.arm, p, v.label, ages, gaps), f'{text}: slope {said}', s.drop(columns='prediction'), f'Prediction minus {name} against {name}, {text}; slope {said}')))
+    rows = [both[i:i+each] for i in range(0, len(both), each)]
+    return [dict(title=', '.join(f['caption'] for f,_ in r), caption='', figures=[f for f,_ in r]+[g for _,g in r]) for r in rows]
 
 def curve_figures(v:Basis, arms, bins:int=60):
     "One figure per stage and term of the loss; a training is drawn once"
@@ -721,31 +774,30 @@ def curve_figures(v:Basis, arms, bins:int=60):
     B = binned(h, bins)
     for i,((stage,name),g) in enumerate(B.groupby(['stage','name'], sort=False)): yield figure(f'curve-{i}', curves(B, own, stage, name), f'{stage}: {name}', g, f'{name} of stage {stage} over training steps')
 
-# %% ../nbs/15_report.ipynb #c076
+# %% ../nbs/15_report.ipynb #c078
 def _head(v:Basis):
     "The page's top: question, answer, warnings, first table"
-    study, C, mark = v.study, v.C[:len(v.study['contrasts'])], leak_words(v.study['by'])
+    study, C, mark, top = v.study, v.C[:len(v.study['contrasts'])], leak_words(v.study['by']), headline(v)
     result = answer(C, v.arms, study['contrasts'], v.unit, v.part)
-    return dict(name=study['name'], preset=study['preset'], splits=study['splits'], by=study['by'], question=question(study), answer=result, tone=result['tone'], leak=mark[0], leak_text=mark[1], phantom=phantom_words(study), scored=scored_words(study), warnings=study['warnings'],
-                done_text=done_words(v.t['runs']), missing=missing_table(v.t['runs'], v.arms), arms=arms_table(v, headline(v)), label_name=v.label[0], target=v.target['modality'], part=v.part, version=__version__)
+    return dict(name=study['name'], preset=study['preset'], splits=study['splits'], by=study['by'], question=question(study, v.arms), answer=result, tone=result['tone'], leak=mark[0], leak_text=mark[1], phantom=phantom_words(study), scored=scored_words(study), warnings=study['warnings'],
+                done_text=done_words(v.t['runs']), missing=missing_table(v.t['runs'], v.arms), arms=arms_table(v, top) if len(top) else sweep_table(v, v.sweep) | dict(id='arms'), independent=v.independent, label_name=v.label[0], target=v.target['modality'], part=v.part, version=__version__)
 
 def _results(v:Basis):
     "Errors, comparisons, the paper's tables, the sweep"
     shown, C = shown_arms(v.arms), v.C[:len(v.study['contrasts'])]
     controls = v.arms[v.arms.set=='controls']
     fig = forest(v.t['metrics'], shown, v.ratio, label_unit=v.unit, part=v.part)
-    both = list(predicted_figures(v, shown))
-    return dict(key=[dict(colour=colour(g), text=g) for g in dict.fromkeys(shown.group)], forest=figure('forest', fig, f'{v.part.capitalize()} MSE per subject. Pale: one split. Large: mean over splits with its corrected 95 % interval. Dotted: mean of the target-only arm.', scores_of(v, [(a.arm,p) for a,p in rows_of(shown)])),
+    return dict(key=[dict(colour=colour(g), text=g) for g in dict.fromkeys(shown.group)], forest=figure('forest', fig, f'{v.part.capitalize()} MSE per subject. Pale: one split. Large: mean over splits with its corrected 95 % interval. Dotted: mean of the target-only arm.'+(' Forms of guidance are in the sweep.' if len(shown)<len(v.arms) else ''), scores_of(v, [(a.arm,p) for a,p in rows_of(shown)])),
                 contrasts=contrasts_table(v), ratio=f'{v.ratio:.2f}', differences=figure('differences', differences(C, v.t['metrics'], v.arms, v.ratio, v.unit, v.part), f'Paired differences in {v.part} MSE per subject: one split (pale), mean and corrected 95 % interval. Left of zero the first arm’s error is lower.', C) if (C.n>0).any() else None,
-                paper=paper_tables(v), paper_text=paper_words(v.study), sweep=sweep_section(v), predicted=[f for f,_ in both], bias=[f for _,f in both], scores=scores_table(v), leaks=leak_rows(v), worst=worst_table(v, shown),
-                controls=arms_table(v, controls, 'controls', 'Controls: what the method is not') if len(controls) else None)
+                paper=paper_tables(v), paper_text=paper_words(v.study), sweep=sweep_section(v), predicted=predicted_pages(v, shown), planned=planned_table(v), scores=scores_table(v), leaks=leak_rows(v), worst=worst_table(v, shown),
+                controls=arms_table(v, controls, 'control-arms', 'Controls: what the method is not', about=True) if len(controls) else None)
 
 def _pictures(v:Basis):
     "Translations: pictures, fidelity, drift, probes"
     shown = shown_arms(v.arms)
     return dict(galleries=gallery_pages(v, shown), pairs=pair_pages(v), legend=_bar(v.target), fidelity=list(fidelity_tables(v)), drift=drift_section(v), probes=probe_tables(v))
 
-# %% ../nbs/15_report.ipynb #c077
+# %% ../nbs/15_report.ipynb #c079
 def _record(v:Basis):
     "Data, splits, curves and provenance"
     study, runs = v.study, v.t['runs']
@@ -765,7 +817,7 @@ def context(
     absent = {k for k in ('sweep','drift','probes','curves') if not view[k]} | ({'controls'} if not view['controls'] and not view['leaks'] else set())
     view['contents'] = [(k,x) for k,x in _contents.items() if k not in absent]
     C = v.C[:len(v.study['contrasts'])]
-    return view, dict(summary=v.S, contrasts=C, fidelity=fidelity(t['quality']), slopes=slopes(t['predictions']), sweep=sweep_contrasts(v), drift=drift_scores(t['quality']), worst=worst_subjects(t['predictions']))
+    return view, dict(summary=v.S, contrasts=C, fidelity=fidelity(t['quality']), slopes=slopes(t['predictions']), sweep=v.sweep, drift=drift_scores(t['quality']), worst=worst_subjects(t['predictions']))
 
 def _bar(target):
     from markupsafe import Markup
@@ -774,7 +826,7 @@ def _bar(target):
 def _label_rows(study): return pd.DataFrame([dict(cohort=n, label=v) for n,c in study['cohorts'].items() for v in c['labels']])
 def _versions(runs): return '\n\n'.join(json.dumps(_json(v), indent=1) for v in runs[runs.status=='done'].versions.unique())
 
-# %% ../nbs/15_report.ipynb #c079
+# %% ../nbs/15_report.ipynb #c081
 def render(
     view:dict,  # First result of `context`
 )->str:

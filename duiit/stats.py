@@ -156,8 +156,9 @@ def bootstrap(
 def split_ratio(
     study:dict,        # Content of `study.json`; `fractions` (train, valid, test) and `by` if declared
     predictions=None,  # Table `predictions`, needed where fractions are not declared
-)->float:              # n_test / n_train
+)->float:              # n_test / n_train; 0 where splits share no target subjects
     "Size of the test set over that of the training set"
+    if study.get('by')=='block': return 0.
     f = PUBLISHED if study.get('by')=='counts' else study.get('fractions')
     if f: return f[1 if study.get('scored')=='valid' else 2]/f[0] # a sweep is scored on its validation subjects
     if predictions is None or not len(predictions): return 0.

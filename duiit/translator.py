@@ -6,7 +6,7 @@
 __all__ = ['GUIDE_DECAY', 'adversarial', 'discriminate', 'guide', 'guidance_weight', 'Unit', 'pools_of', 'Replay', 'frozen',
            'translation_terms', 'standardised', 'seen_by', 'prediction_terms', 'Joint', 'balanced', 'joint_step',
            'predict_beside', 'judge', 'add_terms', 'average', 'rate', 'Sampler', 'state_of', 'restore',
-           'read_checkpoint', 'fit_translator', 'check_finite', 'translators', 'copy_net', 'apply_net']
+           'read_checkpoint', 'fit_translator', 'check_finite', 'translators', 'copy_net', 'apply_net', 'settle']
 
 # %% ../nbs/09_translator.ipynb #c002
 import copy, time
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np, torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
+from torch.optim.swa_utils import update_bn
 from .core import InputError, atomic, digest
 from .nets import GENERATORS, Discriminator, make_predictor, seeded, stream
 from .predictor import Shuffle, augment, autocast, precision_of
@@ -324,6 +325,7 @@ def fit_translator(
                 paused = stop and j.step>=stop
                 if checkpoint and (paused or j.step==steps or time.monotonic()-last>every): save(); last = time.monotonic()
                 if paused: break
+        if predictor and j.step==steps: settle(j, sample)
     return j, history
 
 # %% ../nbs/09_translator.ipynb #c044
@@ -355,3 +357,13 @@ def apply_net(
 )->Tensor:         # `(N, C', H, W)` in fp32 on the CPU
     "A generator's images, batch by batch, in fp32"
     return torch.cat([net(b.to(device)).float().cpu() for b in x.split(batch)])
+
+# %% ../nbs/09_translator.ipynb #c048
+@torch.no_grad()
+def settle(
+    j:Joint, sample:Sampler,
+    batches:int=64, # Batches that are averaged over
+):
+    "Precise batch norms for the joint predictor"
+    rng, G = torch.Generator().manual_seed(stream(*j.key, 'norms')), {n:g for n,ss in pools_of(j.stage).items() for g in [translators(j)[ss[0]][0]]}
+    update_bn((seen_by(j.stage, j.preset, G[n](y), x, rng) for t in range(min(batches, j.steps)) for n,(y,_,x,_) in sample(t).items()), j.P)
