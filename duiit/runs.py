@@ -21,7 +21,7 @@ from torch import Tensor
 from .augment import augmented, search_policy
 from .cohort import Cohort, Norm, fit_norm, load_truth, truth_rows
 from .core import InputError, atomic, check_in, digest, provenance, read_json, write_json
-from .judge import fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
+from .judge import features_of, fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
 from .nets import GENERATORS, make_predictor, seeded, stream
 from .predictor import TASKS, Standard, default_device, domain_accuracy, fit_predictor, precision_of, predict_labels
 from .results import is_done, read_run, write_failure, write_run
@@ -292,8 +292,12 @@ def _sets(run, slices, add):
     if net is None: return
     fake, real = np.concatenate([t.fake for t in slices.values()]), run.target_part(run.study.scored)[0][:,0].numpy()
     to = (lambda x: x) if run.study.inception else lambda x: net.norm.encode(d.norms[run.study.target].decode(x))
-    v = set_scores(to(fake), to(real), net, *run.key, device=run.device)
+    real_features = features_of(net, to(real), device=run.device)
+    v = set_scores(to(fake), real_features, net, *run.key, device=run.device)
     add('features', v['about'], v['n'], **{k:v[k] for k in ('fid','kid','is','is_real')})
+    if all(t.true is not None for t in slices.values()): # the floor: other people's true images, too, are not those of the target
+        v = set_scores(to(np.concatenate([t.true for t in slices.values()])), real_features, net, *run.key, device=run.device)
+        add('features', v['about'], v['n'], fid_true=v['fid'], kid_true=v['kid'])
     if d.judge: add('judge', d.judge.about, len(real), mse=np.mean((judged(run, real)-d.target.frame.label.to_numpy()[d.split.rows(run.study.scored)])**2))
 
 def _writing(run, slices, add):
