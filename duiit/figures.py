@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['COLOURS', 'SYMBOLS', 'colour', 'faint', 'squared', 'with_unit', 'unit_of', 'score_title', 'shares_subjects', 'who',
            'arm_name', 'forest', 'differences', 'predicted', 'label_limits', 'slope', 'slopes', 'bias', 'swept',
-           'sweep', 'drift_means', 'drift', 'regions', 'shares', 'binned', 'curves', 'labels', 'diverging', 'png',
-           'error_png', 'error_map', 'strip', 'colour_bar', 'inset_window', 'matched', 'beside']
+           'sweep', 'drift_means', 'drift', 'regions', 'share_means', 'shares', 'binned', 'curves', 'labels',
+           'diverging', 'png', 'error_png', 'error_map', 'reduced', 'strip', 'colour_bar', 'inset_window', 'matched',
+           'beside']
 
 # %% ../nbs/14_figures.ipynb #c002
 import base64, html, io
@@ -60,14 +61,16 @@ def _row(i, name, x, r, colour_, symbol, unit):
     text = f"mean {r['mean']:.4g} {unit}" + (f", 95 % interval {r['lo']:.4g} to {r['hi']:.4g}" if np.isfinite(r['lo']) else '') + f", {r['n']} split{'s'*int(r['n']!=1)}"
     yield go.Scatter(x=[r['mean']], y=[i], mode='markers', marker=dict(color=colour_, size=12, symbol=symbol, line=dict(color='white', width=1.5)), text=[text], hovertemplate=hover)
 
-def _names(names): return [dict(x=0, xref='paper', xanchor='left', y=i-.42, yref='y', yanchor='middle', text=n, showarrow=False, font=dict(size=12.5), bgcolor='rgba(255,255,255,.75)', borderpad=1) for i,n in enumerate(names)]
+def _names(names): return [dict(x=0, xref='paper', xanchor='left', y=i-.42, yref='y', yanchor='middle', text=n, showarrow=False, font=dict(size=12.5 if len(n)<42 else 10.5), bgcolor='rgba(255,255,255,.75)', borderpad=1) for i,n in enumerate(names)]
 
 def _forest(rows, names, x, line, **layout):
     n, traces = len(names), [t for r in rows for t in r]
     lines = [dict(type='line', x0=line, x1=line, y0=0, y1=1, yref='paper', line=dict(color='#777', width=1, dash='dot'))] if line is not None else []
     if x.get('range') is None:
         v = np.concatenate([[0.] if line is not None else []]+[np.asarray(t.x, float) for t in traces])
-        lo, hi = (v.min(), v.max()) if len(v) else (0,1)
+        points = np.concatenate([[]]+[np.asarray(t.x, float) for t in traces if t.mode=='markers'])
+        far = 1.5*np.ptp(points) if len(points) else 0 # an interval over two splits may be endless
+        lo, hi = (max(v.min(), min(points.min(),0)-far), min(v.max(), max(points.max(),0)+far)) if len(points) else (0,1)
         x = x | dict(range=[lo-.05*(hi-lo or 1), hi+.05*(hi-lo or 1)])
     y = _axis('', range=[n-.4,-.75], showticklabels=False, ticks='', showgrid=False, showline=False)
     return _figure(traces, x, y, height=44*n+80, annotations=_names(names), shapes=lines, **layout)
@@ -92,6 +95,7 @@ def who(
 
 def arm_name(arms, arm, predictor=''): return _esc(who(arms, arm, predictor)) # for plotly, which reads a little HTML
 
+# %% ../nbs/14_figures.ipynb #c013
 def forest(
     metrics,             # Table `metrics`
     arms,                # Table `arms`: order, titles and groups; give a part of it to draw these arms only
@@ -113,7 +117,7 @@ def forest(
     x = _axis(score_title(metric, unit, label_unit, part), range=[0, 1.04*top])
     return _forest(rows, [arm_name(arms,*k) for k in keys], x, base[0] if base else None)
 
-# %% ../nbs/14_figures.ipynb #c015
+# %% ../nbs/14_figures.ipynb #c016
 def differences(
     table,               # Result of `duiit.stats.contrasts`
     metrics,             # Table `metrics`
@@ -133,7 +137,7 @@ def differences(
     what = score_title(table.metric[0], table.unit[0], label_unit, part, True) if len(table) else 'Difference'
     return _forest(rows, names, _axis(what), 0)
 
-# %% ../nbs/14_figures.ipynb #c018
+# %% ../nbs/14_figures.ipynb #c019
 def predicted(
     predictions,            # Table `predictions`
     arms,                   # Table `arms`
@@ -168,7 +172,7 @@ def label_limits(s):
     lo, hi = float(s[['label','prediction']].min().min()), float(s[['label','prediction']].max().max())
     return lo-.04*(hi-lo or 1), hi+.04*(hi-lo or 1)
 
-# %% ../nbs/14_figures.ipynb #c021
+# %% ../nbs/14_figures.ipynb #c022
 def slope(label, gap)->float:
     "Least-squares slope of `gap` over `label`; NaN if the labels do not vary"
     x, y = np.asarray(label, float), np.asarray(gap, float)
@@ -192,7 +196,7 @@ def _gap(x, y, who, label, colour_, symbol, limits, word, title, gaps=None):
         f.add_annotation(text=f'slope {b:+.2f}'.replace('-','−'), x=1, y=1, xref='paper', yref='paper', xanchor='right', yanchor='top', showarrow=False, bgcolor='rgba(255,255,255,.8)')
     return f.update_layout(yaxis=_axis(with_unit(title, label[1]), range=list(gaps) if gaps else None))
 
-# %% ../nbs/14_figures.ipynb #c022
+# %% ../nbs/14_figures.ipynb #c023
 def bias(
     predictions,            # Table `predictions`
     arms,                   # Table `arms`
@@ -207,7 +211,7 @@ def bias(
     return _gap(s.label, s.prediction-s.label, [f'{_esc(r.subject)}, split {r.split}' for r in s.itertuples()], label, colour(arms.set_index('arm').group[arm]),
                 SYMBOLS.get(predictor,'circle'), limits or label_limits(s), 'gap', f'Predicted minus true {label[0]}', gaps)
 
-# %% ../nbs/14_figures.ipynb #c026
+# %% ../nbs/14_figures.ipynb #c027
 def swept(
     arms,           # Table `arms`
     sources:str,    # Which sources, as in the table, e.g. `'mri'`
@@ -239,13 +243,13 @@ def sweep(
     points = go.Scatter(x=np.repeat(x, [len(v) for v in values]), y=np.concatenate([[],*values]), mode='markers', marker=dict(color=c, size=5, opacity=.3), hovertemplate='λ = %{x:.3g}: %{y:.4g}<extra></extra>')
     text = [f"{arm_name(arms,a)}<br>λ = {l:.3g}: {r['mean']:.4g} {_esc(u)}, 95 % interval {r.lo:.4g} to {r.hi:.4g}" for a,l,(_,r) in zip(on.arm, x, res.iterrows())]
     mean = go.Scatter(x=x, y=res['mean'], mode='lines+markers', line=dict(color=c, width=2), marker=dict(size=10, symbol=SYMBOLS.get(predictor,'circle'), line=dict(color='white', width=1.5)), text=text, hovertemplate='%{text}<extra></extra>')
-    f = _figure([_band(x, res.lo, res.hi, c), points, mean], _axis('λ on standardised labels', type='log', dtick=1, exponentformat='power'), _axis(with_unit('Difference in MSE' if paired else f'{part.capitalize()} MSE', u)))
+    f = _figure([_band(x, res.lo, res.hi, c), points, mean], _axis('λ on standardised labels', type='log', dtick=1 if not len(x) or x.max()/x.min()<2e3 else 2, exponentformat='power', tickfont=dict(size=12)), _axis(with_unit('Difference in MSE' if paired else f'{part.capitalize()} MSE', u)))
     if ref is None: return f
     r = dict(mean=0, lo=np.nan, hi=np.nan) if paired else resampled_mean(ref.dropna(), ratio)
     if np.isfinite(r['lo']): f.add_hrect(y0=r['lo'], y1=r['hi'], fillcolor='#777', opacity=.14, line_width=0)
-    return f.add_hline(y=r['mean'], line=dict(color='#555', width=1.5, dash='dot'), annotation_text='without guidance (λ = 0)', annotation_position='top left', annotation_font_size=12)
+    return f.add_hline(y=r['mean'], line=dict(color='#555', width=1.5, dash='dot'), annotation_text='without guidance (λ = 0)', annotation_position='top left', annotation_font_size=12, annotation_bgcolor='rgba(255,255,255,.7)')
 
-# %% ../nbs/14_figures.ipynb #c029
+# %% ../nbs/14_figures.ipynb #c030
 def drift_means(
     quality,  # Table `quality` with the columns `label` and `judge`
 ):            # One row per arm, split, source and subject: means over slices
@@ -269,8 +273,12 @@ def drift(
     return _gap(s.label, s.judge-s.label, [f'{_esc(r.subject)}, split {r.split}' for r in s.itertuples()], label, colour(arms.set_index('arm').group[arm]), 'circle',
                 limits or (s.label.min()-2, s.label.max()+2), 'drift', f'Judged minus true {label[0]}', gaps)
 
-# %% ../nbs/14_figures.ipynb #c030
+# %% ../nbs/14_figures.ipynb #c031
 def regions(quality): return [c[6:] for c in quality.columns if c.startswith('share_') and quality[c].notna().any()]
+
+def share_means(quality, region): # Indexed by arm, source and split: mean over subjects of their means over slices
+    q = quality[quality[f'share_{region}'].notna()]
+    return q.groupby(['arm','source','split','subject'])[f'share_{region}'].mean().groupby(['arm','source','split']).mean()
 
 def shares(
     quality,        # Table `quality` with columns `share_<region>`
@@ -279,15 +287,14 @@ def shares(
     ratio:float=0., # n_test / n_train of a split, for the intervals
 )->go.Figure:
     "Drift of a region's share of the image, guided and unguided arms beside each other: splits, mean and corrected 95 % interval"
-    q = quality[quality[f'share_{region}'].notna()]
-    v = 100*q.groupby(['arm','source','split','subject'])[f'share_{region}'].mean().groupby(['arm','source','split']).mean()
-    several, info, keys = q.source.nunique()>1, arms.set_index('arm'), []
-    for a in arms.itertuples(): keys += [(a.arm,s) for s in sorted(set(q.source)) if (a.arm,s) in v.index.droplevel('split')]
-    names = [arm_name(arms,a)+(f' ({_esc(s)})' if several else '') for a,s in keys]
+    v = 100*share_means(quality, region)
+    sources, info, keys = sorted(set(v.index.get_level_values('source'))), arms.set_index('arm'), []
+    for a in arms.itertuples(): keys += [(a.arm,s) for s in sources if (a.arm,s) in v.index.droplevel('split')]
+    names = [arm_name(arms,a)+(f' ({_esc(s)})' if '+' in info.sources[a] else '') for a,s in keys]
     rows = [_row(i, n, v[k], resampled_mean(v[k], ratio), colour(info.group[k[0]]), 'circle', 'points') for i,(k,n) in enumerate(zip(keys,names))]
     return _forest(rows, names, _axis('Translated minus true share (percentage points)'), 0)
 
-# %% ../nbs/14_figures.ipynb #c033
+# %% ../nbs/14_figures.ipynb #c034
 def binned(
     history,      # Table `history`
     bins:int=150, # Most points per curve
@@ -314,10 +321,10 @@ def curves(
         c, k = colour(a.group), seen.get(a.group, 0) # the k-th arm of its group takes the k-th dash
         dash, seen[a.group] = _dashes[k%len(_dashes)], k+1
         traces.append(_band(g.step, g.low, g.high, c))
-        traces.append(go.Scatter(x=g.step.to_numpy('int32'), y=g['mean'].to_numpy('float32'), mode='lines', name=_esc(a.title), line=dict(color=c, width=2, dash=dash)))
+        traces.append(go.Scatter(x=g.step.to_numpy('int32'), y=g['mean'].to_numpy('float32'), mode='lines' if len(g)>2 else 'lines+markers', name=_esc(a.title), line=dict(color=c, width=2, dash=dash)))
     return _figure(traces, _axis('Step'), _axis(name), showlegend=True, height=300+14*sum(seen.values()))
 
-# %% ../nbs/14_figures.ipynb #c036
+# %% ../nbs/14_figures.ipynb #c037
 def labels(
     cohorts:dict,  # `cohorts` of `study.json`
     target:str='', # Name of the target cohort, drawn in the target's colour
@@ -338,7 +345,7 @@ def labels(
     name = first['label_name']
     return f.update_layout(xaxis=_axis(with_unit(name[:1].upper()+name[1:], first['label_unit']), anchor='y' if n==1 else f'y{n}'))
 
-# %% ../nbs/14_figures.ipynb #c039
+# %% ../nbs/14_figures.ipynb #c040
 def diverging(
     x,  # (...) in [-1, 1]; clipped
 ):      # (..., 3) uint8
@@ -364,7 +371,7 @@ def error_png(
     "A diverging picture, a third of the size that it has with three channels"
     return png(np.round(127*(1+np.clip(x, -1, 1))).astype(np.uint8), diverging(np.linspace(-1, 1, 255)))
 
-# %% ../nbs/14_figures.ipynb #c041
+# %% ../nbs/14_figures.ipynb #c042
 def error_map(
     fake,         # (H, W) uint8 over the window
     truth,        # (H, W) uint8 over the window
@@ -374,7 +381,24 @@ def error_map(
     width = float(window[1]-window[0]) if window else 255.
     return (fake.astype(float)-truth.astype(float))*width/255, width/2
 
-# %% ../nbs/14_figures.ipynb #c042
+# %% ../nbs/14_figures.ipynb #c043
+def reduced(
+    a,            # (H, W)
+    most:int=160, # Longest side that a page can carry
+)->tuple:         # The picture, averaged over squares of `k` px if it is too large, and `k`
+    "A picture small enough for a page"
+    k = -(-max(a.shape)//most)
+    h, w = (n//k*k for n in a.shape)
+    return (a[:h,:w].reshape(h//k, k, w//k, k).mean((1,3)).round(0 if a.dtype==np.uint8 else 6).astype(a.dtype) if k>1 else a), k
+
+def _pic(a, alt, cls=''):
+    small = reduced(a)[0]
+    return _img(png(small) if a.dtype==np.uint8 else error_png(small), alt, small.shape, cls)
+
+def _size_words(a): return f', shown at 1/{k} of its size' if (k:=reduced(a)[1])>1 else ''
+def _img(uri, alt, shape, cls=''): return f'<img src="{uri}" alt="{html.escape(alt)}" loading="lazy" width="{shape[1]}" height="{shape[0]}"' + (f' class="{cls}">' if cls else '>')
+
+# %% ../nbs/14_figures.ipynb #c044
 def strip(
     g:dict,           # A gallery, see `duiit.results.write_gallery`
     i:int,            # Which of its entries
@@ -383,16 +407,14 @@ def strip(
 )->str:               # `<figure>` element; everything from data is escaped
     "One case as pictures: source, translation, round trip, and truth and error where the truth is known"
     T, S = target['modality'], (source or {}).get('modality') or str(g['origin'][i])
-    who, unit, shape = f"subject {g['subject'][i]}, slice {g['slice'][i]}", target['unit'] if target.get('window') else 'grey levels of 255', g['source'][i].shape
-    cells = [(png(g['source'][i]), S, f'{S} of {who}'), (png(g['fake'][i]), f'Translated {T}', f'Translation of the {S} to {T}'), (png(g['rec'][i]), f'Back to {S}', f'Round trip back to {S}')]
+    who, unit = f"subject {g['subject'][i]}, slice {g['slice'][i]}", target['unit'] if target.get('window') else 'grey levels of 255'
+    cells = [(g['source'][i], S, f'{S} of {who}'), (g['fake'][i], f'Translated {T}', f'Translation of the {S} to {T}'), (g['rec'][i], f'Back to {S}', f'Round trip back to {S}')]
     if 'truth' in g:
         err, limit = error_map(g['fake'][i], g['truth'][i], target.get('window'))
-        cells += [(png(g['truth'][i]), f'True {T}', f'True {T} of {who}'), (error_png(err/limit), 'Error', f'Error map, translated minus true; mean absolute error {np.abs(err).mean():.1f} {unit}')]
+        cells += [(g['truth'][i], f'True {T}', f'True {T} of {who}'), (err/limit, 'Error', f'Error map, translated minus true; mean absolute error {np.abs(err).mean():.1f} {unit}')]
     mae = f", mean absolute error {np.abs(err).mean():.1f} {unit}" if 'truth' in g else ', no true image'
-    imgs = ''.join(f'<div>{_img(uri, alt, shape)}<span>{html.escape(cap)}</span></div>' for uri,cap,alt in cells)
-    return f'<figure class="strip"><div class="row">{imgs}</div><figcaption>{html.escape(who)}{html.escape(mae)}</figcaption></figure>'
-
-def _img(uri, alt, shape, cls=''): return f'<img src="{uri}" alt="{html.escape(alt)}" loading="lazy" width="{shape[1]}" height="{shape[0]}"' + (f' class="{cls}">' if cls else '>')
+    imgs = ''.join(f'<div>{_pic(a, alt)}<span>{html.escape(cap)}</span></div>' for a,cap,alt in cells)
+    return f'<figure class="strip"><div class="row">{imgs}</div><figcaption>{html.escape(who+mae+_size_words(g["fake"][i]))}</figcaption></figure>'
 
 def colour_bar(
     target:dict,  # The target cohort's entry in `study.json`
@@ -405,7 +427,7 @@ def colour_bar(
     bar = png(np.repeat(diverging(np.linspace(-1,1,129))[None], 12, 0))
     return f'<p class="legend">{html.escape(text)}. Sources are shown over their own window. Error (translated minus true): <span class="bar">{ticks[0]} <img src="{bar}" alt="Colour scale from blue, too low, over white, no error, to red, too high" width="129" height="12"> {ticks[1]}</span></p>'
 
-# %% ../nbs/14_figures.ipynb #c046
+# %% ../nbs/14_figures.ipynb #c048
 def inset_window(
     a,            # (H, W) uint8, one translation
     b,            # (H, W) uint8, the other translation of the same slice
@@ -426,7 +448,7 @@ def matched(
     at = {key(h,i):i for i in range(len(h['slice'])) if h['kind'][i]=='fixed'}
     return [(i, at[key(g,i)]) for i in range(len(g['slice'])) if g['kind'][i]=='fixed' and key(g,i) in at]
 
-# %% ../nbs/14_figures.ipynb #c049
+# %% ../nbs/14_figures.ipynb #c051
 def beside(
     g:dict, i:int,    # A gallery and which of its entries
     h:dict, j:int,    # The other gallery and the entry of the same slice
@@ -441,7 +463,7 @@ def beside(
     cells = [(g['source'][i], S), (g['fake'][i], names[0]), (h['fake'][j], names[1])] + ([(g['truth'][i], f'True {T}')] if 'truth' in g else [])
     box = f'<i class="box" style="left:{100*left/shape[1]:.2f}%;top:{100*top/shape[0]:.2f}%;width:{100*k/shape[1]:.2f}%;height:{100*k/shape[0]:.2f}%"></i>'
     part = lambda a: _img(png(a[top:top+k,left:left+k]), 'The marked window, enlarged', (k,k), 'zoom')
-    imgs = ''.join(f'<div><div class="pic">{_img(png(a), f"{cap}, {who}", shape)}{box}</div>{part(a)}<span>{html.escape(cap)}</span></div>' for a,cap in cells)
+    imgs = ''.join(f'<div><div class="pic">{_pic(a, f"{cap}, {who}")}{box}</div>{part(a)}<span>{html.escape(cap)}</span></div>' for a,cap in cells)
     d = np.abs(error_map(g['fake'][i], h['fake'][j], target.get('window'))[0])
-    text = f"{who}. In the marked {k} × {k} px the two translations differ by {d[top:top+k,left:left+k].mean():.1f} {unit} on average; over the whole image by {d.mean():.1f}."
+    text = f"{who}. In the marked {k} × {k} px the two translations differ by {d[top:top+k,left:left+k].mean():.1f} {unit} on average; over the whole image by {d.mean():.1f}{_size_words(g['fake'][i])}."
     return f'<figure class="strip pair"><div class="row">{imgs}</div><figcaption>{html.escape(text)}</figcaption></figure>'

@@ -13,8 +13,8 @@ __all__ = ['PAPER_COHORTS', 'PAPER_MSE', 'PAPER_FEATURES', 'PAPER_COUNTS', 'deci
            'missing_table', 'provenance_table', 'provenance_notes', 'sweep_pools', 'sweep_contrasts', 'sweep_table',
            'sweep_section', 'scores_of', 'drift_scores', 'drift_ratio', 'drift_table', 'drift_section',
            'worst_subjects', 'worst_table', 'leak_rows', 'within', 'cases', 'gallery_pages', 'pair_pages', 'leak_words',
-           'phantom_words', 'data_words', 'scored_words', 'question', 'splits_words', 'done_words', 'shown_arms',
-           'predicted_pages', 'curve_figures', 'context', 'render', 'write_tables', 'write_report']
+           'phantom_words', 'data_words', 'scored_words', 'question', 'kind_words', 'splits_words', 'done_words',
+           'shown_arms', 'predicted_pages', 'curve_figures', 'context', 'render', 'write_tables', 'write_report']
 
 # %% ../nbs/15_report.ipynb #c002
 import base64, json
@@ -26,7 +26,7 @@ from types import SimpleNamespace
 import numpy as np, pandas as pd
 from . import __version__
 from .core import atomic, write_text
-from .figures import beside, bias, binned, colour, colour_bar, curves, differences, drift, drift_means, forest, label_limits, labels, matched, predicted, regions, score_title, shares, shares_subjects, slope, slopes, squared, strip, sweep, swept, who, with_unit
+from .figures import beside, bias, binned, colour, colour_bar, curves, differences, drift, drift_means, forest, label_limits, labels, matched, predicted, regions, score_title, share_means, shares, shares_subjects, slope, slopes, squared, strip, sweep, swept, who, with_unit
 from .results import collect, read_gallery, subject_means
 from .stats import contrasts, holm, planned, resampled_mean, split_ratio, summarise
 
@@ -134,6 +134,7 @@ def sweep_words(
     said = f"Of {count(len(done),'form')} of guidance, {some(lower)} a lower {part} MSE per subject than no guidance and {some(higher)} a higher one, after Holm’s adjustment over all of them."
     return said + f" The lowest is {who(arms, best.arm, best.predictor)}: {num(best.difference,d,True)} {squared(label_unit)} (95 % interval {num(best.lo,d,True)} to {num(best.hi,d,True)}, {pvalue(best.p)} unadjusted, {pvalue(best.p_holm)} adjusted). Being the best of many, it looks better than it is."
 
+# %% ../nbs/15_report.ipynb #c015
 def answer(
     C,          # Result of `contrasts` for the declared comparisons
     arms,       # Table `arms`
@@ -153,7 +154,7 @@ def answer(
                 declared=f'This sentence is computed from comparison {i+1} of the {len(C)} in study.json: “{c.question}”',
                 questions=[dict(question=q, text=count_outcomes(g)) for q,g in groups])
 
-# %% ../nbs/15_report.ipynb #c017
+# %% ../nbs/15_report.ipynb #c018
 @dataclass(frozen=True)
 class Basis:
     "A study's tables, its scores over splits, and its comparisons"
@@ -179,7 +180,7 @@ class Basis:
     @property
     def independent(self): return self.ratio==0 # every split has target subjects of its own
 
-# %% ../nbs/15_report.ipynb #c018
+# %% ../nbs/15_report.ipynb #c019
 def part_of(study)->str: return 'validation' if study.get('scored')=='valid' else 'test'
 
 def basis(t:dict)->Basis:
@@ -190,7 +191,7 @@ def basis(t:dict)->Basis:
     C['p_holm'] = holm(C.p.where(C.index<len(declared)))
     return Basis(t, ratio, summarise(M, ratio), C)
 
-# %% ../nbs/15_report.ipynb #c019
+# %% ../nbs/15_report.ipynb #c020
 def undeclared(arms, declared):
     "Comparisons with the target-only arm that a reader will want, though the study declared none"
     pure = arms[arms.group=='target only'].arm
@@ -200,7 +201,7 @@ def undeclared(arms, declared):
     return [dict(arm=a.arm, predictor=p, reference=ref, reference_predictor=arms.set_index('arm').reads[ref].split(',')[-1], question='not declared')
             for a in arms.itertuples() for p in a.reads.split(',') if a.arm!=ref and a.set!='sweep' and (a.arm,p,ref) not in have]
 
-# %% ../nbs/15_report.ipynb #c022
+# %% ../nbs/15_report.ipynb #c023
 _nothing = SimpleNamespace(mean=np.nan, sd=np.nan, lo=np.nan, hi=np.nan, n=0)
 
 def arm_cell(a, predictor='', note=''):
@@ -228,7 +229,7 @@ def difference_cell(v, a, p, group, d):
     note = f'{count(c.n, "split")}, no test' if not np.isfinite(c.p) else pvalue(c.p)+(f', Holm {_p(c.p_holm)}' if c.question!='not declared' else ', not declared')
     return number(c.difference, d, note, sign=True) | dict(cls='numdim' if c.question=='not declared' else 'num')
 
-# %% ../nbs/15_report.ipynb #c023
+# %% ../nbs/15_report.ipynb #c024
 def rows_of(arms): return [(a,p) for a in arms.itertuples() for p in a.reads.split(',')]
 
 _question_groups = ('target only','constant','CycleGAN','detached twin','DUIIT','bound')
@@ -251,7 +252,8 @@ def arms_table(
     minus = {'target only':f'MSE minus {pure}#', 'CycleGAN':'MSE minus CycleGAN, same sources#', 'detached twin':'MSE minus detached twin#'}
     diffs = {g:[difference_cell(v, a, p, g, dec['subject','mse']) for a,p in rows_of(arms)] for g in minus}
     diffs = {g:c for g,c in diffs.items() if any(x['sort'] for x in c)}
-    rows = [[arm_cell(a,p), number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==('subject','mse')) for k,d in dec.items()), *(c[i] for c in diffs.values()), *([cell(a.about, cls='text')]*about)] for i,(a,p) in enumerate(rows_of(arms))]
+    scored = lambda a,p: [number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==('subject','mse')) for k,d in dec.items())]
+    rows = [[arm_cell(a,p), *scored(a,p), *(c[i] for c in diffs.values()), *([cell(a.about, cls='text')]*about)] for i,(a,p) in enumerate(rows_of(arms))]
     title = lambda u,m: score_title(m, u, v.unit, v.part)
     head = ['Arm', 'Splits#', title('subject','mse')+', 95 % interval#', title('slice','mse')+'#', title('subject','r2')+'#', *(minus[g] for g in diffs), *['What it is']*about]
     note = 'Mean ± standard deviation over splits. Below the MSE per subject: its corrected 95 % interval, cut at zero. Differences: paired, in MSE per subject, negative where the arm is better; p: corrected resampled t; Holm: adjusted over the declared comparisons; grey: a comparison that the study did not declare. A joint predictor was trained beside the translator, a refitted one on frozen images.'
@@ -259,17 +261,17 @@ def arms_table(
     flat = S.merge(C[C.columns.difference(['unit','metric'])].rename(columns=dict(n='n_pairs', sd='sd_difference', t='t_difference', lo='lo_difference', hi='hi_difference')), on=['arm','predictor'], how='left')
     return table(id, f'{caption}. Click a heading to sort.', head, rows, flat) | dict(note=note)
 
-# %% ../nbs/15_report.ipynb #c024
+# %% ../nbs/15_report.ipynb #c025
 def scores_table(v:Basis):
     "Every score of every arm"
     keys = [(u,m) for m in ('mse','mae','r2') for u in ('subject','slice')]
     dec, b = {k:precision(v, *k) for k in keys}, slopes(v.t['predictions']).groupby(['arm','predictor']).slope.agg(['mean','std'])
     slope_cell = lambda k: mean_sd(*b.loc[k], 2) if k in b.index else number(np.nan)
-    rows = [[arm_cell(a,p), cell(a.set), number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d) for k,d in dec.items()), slope_cell((a.arm,p)), cell(a.about, cls='text')] for a,p in rows_of(v.arms)]
+    rows = [[arm_cell(a,p), cell(a.set), number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d) for k,d in dec.items()), slope_cell((a.arm,p)), cell(a.about, cls='text long')] for a,p in rows_of(v.arms)]
     head = ['Arm','Set','Splits#',*(score_title(m,u,v.unit,v.part)+'#' for u,m in keys),'Slope of the age gap#' if v.label[0]=='age' else 'Slope of prediction minus label#','What it is']
     return table('scores', 'Every arm and every score: mean ± standard deviation over splits. The slope is that of prediction minus label over label: 0 without regression to the mean, −1 for a constant predictor.', head, rows, v.S)
 
-# %% ../nbs/15_report.ipynb #c027
+# %% ../nbs/15_report.ipynb #c028
 PAPER_COHORTS = dict(target='ct-ich', mri='lgg-mri', pet='hn-pet')
 PAPER_MSE = { # (method, data sets of the sources): mean, sd in years^2, Tables 2-4; published without saying whether per image or per patient
     ('PURE',''):(103.88,64.27), ('DUIIT','lgg-mri'):(76.91,8.31), ('DUIIT','hn-pet'):(75.75,20.52), ('DUIIT','hn-pet+lgg-mri'):(71.37,18.92),
@@ -281,7 +283,7 @@ PAPER_COUNTS = {'ct-ich':'2438 images, 650×650, 82 patients', 'lgg-mri':'3454 i
 _methods = {('target only','pure'):'PURE', ('augmentation','simple'):'Simple Augment', ('augmentation','autoaugment'):'AutoAugment', ('augmentation','erasing'):'Random Erasing',
             ('transfer','tl'):'TL', ('transfer','mtl'):'MTL', ('transfer','dann'):'DA', ('CycleGAN','cyclegan'):'CycleGAN', ('DUIIT','mix'):'DUIIT'}
 
-# %% ../nbs/15_report.ipynb #c028
+# %% ../nbs/15_report.ipynb #c029
 def strangers(study)->list:
     "Cohorts of the study that are not the paper's"
     c = study['cohorts']
@@ -303,7 +305,7 @@ def paper_cell(study, a, predictor):
 
 def modalities(study, a): return ' and '.join(study['cohorts'][s]['modality'] for s in a.sources.split('+') if s) or '–'
 
-# %% ../nbs/15_report.ipynb #c029
+# %% ../nbs/15_report.ipynb #c030
 def paper_table(
     v:Basis,
     number_:int,   # Which of the paper's tables
@@ -321,13 +323,14 @@ def paper_table(
 def paper_tables(v:Basis)->list:
     "Tables 2 to 7 of the paper, as far as the study has the arms"
     a = v.arms[v.arms.set=='main']
+    if not len(a): return []
     one, T = a[~a.sources.str.contains('+', regex=False)], v.target['modality']
     tables = [paper_table(v, 2, a[a.group.isin(['target only','DUIIT'])], f'{T} alone and with translated images. Mean ± standard deviation over splits.'),
               paper_table(v, 3, one[one.group.isin(['transfer','CycleGAN','DUIIT'])], 'ways to use one source: transfer learning (TL), multi-task learning (MTL), domain adaptation (DA), translation without labels (CycleGAN) and the method.'),
               paper_table(v, 4, a[a.group.isin(['augmentation','DUIIT'])], 'augmentation of the target images, and the method.'), features_table(v)]
     return tables + [versus_table(v, m, 6+i) for i,m in enumerate(one[one.group=='DUIIT'].itertuples())]
 
-# %% ../nbs/15_report.ipynb #c031
+# %% ../nbs/15_report.ipynb #c032
 def features_table(v:Basis):
     "Table 5: Frechet and kernel distance and inception score, with the features they come from"
     p, arms = v.t['probes'], v.arms[(v.arms.set!='sweep')&v.arms.group.isin(['CycleGAN','DUIIT','released'])]
@@ -337,16 +340,19 @@ def features_table(v:Basis):
     w, n = p.groupby(['arm','metric']).value.agg(['mean','std']), p.groupby('arm').n.agg(['min','max'])
     dec = {m:decimals(p[p.metric==m].value) for m in ('fid','kid','is')}
     dec['is_real'], rows = dec['is'], []
-    get = lambda a,m: mean_sd(*w.loc[a,m], dec[m]) if (a,m) in w.index else number(np.nan)
+    floor = lambda a,m: f"true images {num(w.loc[(a,f'{m}_true'),'mean'],dec[m])}" if (a,f'{m}_true') in w.index else ''
+    get = lambda a,m: mean_sd(*w.loc[a,m], dec[m], floor(a,m)) if (a,m) in w.index else number(np.nan)
     for a in arms[arms.arm.isin(p.arm)].itertuples():
         lo, hi = n.loc[a.arm]
         paper = [cell(f"FID {x['fid'][0]:.2f}", f"IS {num(x['is'][0],2)} ± {num(x['is'][1],2)}", cls='num') if (x:=PAPER_FEATURES.get(method_of(a))) else number(np.nan)]*ours
         rows.append([arm_cell(a), cell(modalities(v.study,a)), number(p[(p.arm==a.arm)&(p.metric=='fid')].split.nunique(),0), *(get(a.arm,m) for m in dec), cell(f'{lo}' if lo==hi else f'{lo} to {hi}', sort=lo, cls='num'), *paper])
     head = ['Arm','Source','Splits#','FID#','KID#','IS#','IS of real images#','Images#'] + ['Paper (source not said)#']*ours
-    caption = 'Table 5 of the paper: Fréchet distance (FID) and kernel distance (KID) of translations from real images, and inception score (IS); lower distances and higher scores are better.' + (f' Computed on {of}. ' if of else ' ') + 'Distances depend on the features and on the number of images: compare rows of this table only.'
+    caption = 'Table 5 of the paper: Fréchet distance (FID) and kernel distance (KID) of translations from real images, and inception score (IS). Low distances and high scores are good.' \
+        + (f' Computed on {of}. ' if of else ' ') + 'Distances depend on the features and on the number of images: compare rows of this table only.' \
+        + (' Small: the distance of the same subjects’ true images, which differ from the others’ only because the people do.' if p.metric.str.endswith('_true').any() else '')
     return table('paper-5', caption.strip(), head, rows, p, 'No finished run holds these measures.')
 
-# %% ../nbs/15_report.ipynb #c033
+# %% ../nbs/15_report.ipynb #c034
 def versus(v:Basis, m):
     "The method's arm `m` against every other method on the same splits, Holm over this table"
     a = v.arms[~v.arms.by.map(shares_subjects)&((v.arms.set=='main')|(v.arms.group=='released'))&v.arms.sources.isin(['',m.sources])]
@@ -361,13 +367,14 @@ def versus_table(v:Basis, m, number_:int):
     rows = [[arm_cell(info[c.reference]), number(c.n,0), number(c.difference,d,sign=True), p_cell(c.p_student, 'below 0.1' if c.p_student<.1 else ''), p_cell(c.p), p_cell(c.p_holm), between(c.lo,c.hi,d), between(c.boot_lo,c.boot_hi,d),
              number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')] for c in C.itertuples()]
     head = ['Against','Splits#',with_unit('Difference in MSE',squared(v.unit))+'#','p, Student’s t (paper’s test)#','p, corrected#','p, Holm#','95 % interval, corrected#','95 % interval, bootstrap#','Hedges’ g#','Lower in#']
-    caption = f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other method, in {v.part} MSE per subject. Negative: the method is better. Student’s t is not paired{'' if v.independent else ' and, treating splits as independent, too optimistic'}; Holm’s adjustment runs over this table. The paper’s p values are not public."
+    caption = f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other method, in {v.part} MSE per subject. Negative: the method is better. " \
+        f"Student’s t is not paired{'' if v.independent else ' and, treating splits as independent, too optimistic'}; Holm’s adjustment runs over this table. The paper’s p values are not public."
     return table(f'paper-{number_}', caption, head, rows, C)
 
 def p_cell(x, note=''): return cell(_p(x), note, sort='' if not np.isfinite(x) else x, cls='num')
 def between(lo, hi, d=1): return cell(f'{num(lo,d,True)} to {num(hi,d,True)}' if np.isfinite(lo) else '–', sort='' if not np.isfinite(lo) else lo, cls='num')
 
-# %% ../nbs/15_report.ipynb #c037
+# %% ../nbs/15_report.ipynb #c038
 def contrasts_table(v:Basis):
     "Every declared comparison with all its tests"
     C, arms = v.C[:len(v.study['contrasts'])], {a.arm:a for a in v.arms.itertuples()}
@@ -377,9 +384,10 @@ def contrasts_table(v:Basis):
         rows.append([cell(who(v.arms,c.arm,c.predictor), f'minus {who(v.arms,c.reference,c.reference_predictor)}', sort=c.Index, cls=colour(arms[c.arm].group) if c.arm in arms else ''),
                      cell(c.question, cls='text'), number(c.n,0), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm,word), number(c.g,2,sign=True), between(c.boot_lo,c.boot_hi,d), p_cell(c.p_paired,f'Student {_p(c.p_student)}')])
     head = ['Comparison','Question','Splits#',with_unit('Difference',squared(v.unit))+'#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','95 % interval, bootstrap#','p, paired t#']
-    return table('contrasts', f'Comparisons declared in study.json, in {v.part} MSE per subject. {"Splits are independent here, so the corrected test is the paired t." if v.independent else "The last column treats splits as independent and is too optimistic."} Student’s t is the paper’s own test (threshold 0.1).', head, rows, C, 'No comparison was declared.')
+    return table('contrasts', f'Comparisons declared in study.json, in {v.part} MSE per subject. '
+                 f'{"Splits are independent here, so the corrected test is the paired t." if v.independent else "The last column treats splits as independent and is too optimistic."} Student’s t is the paper’s own test (threshold 0.1).', head, rows, C, 'No comparison was declared.')
 
-# %% ../nbs/15_report.ipynb #c039
+# %% ../nbs/15_report.ipynb #c040
 def owners(arms):
     "One arm per training, with the titles of the others in the column `also`"
     a = arms.assign(twin=arms.group=='detached twin').sort_values(['twin','order'])
@@ -395,7 +403,7 @@ def fidelity(quality):
     out.columns = ['_'.join(c) for c in out.columns]
     return out.assign(n=s.groupby(['arm','source'], sort=False).size()).reset_index()
 
-# %% ../nbs/15_report.ipynb #c040
+# %% ../nbs/15_report.ipynb #c041
 def quality_table(v:Basis, id, caption, columns:dict, empty):
     "Columns of `fidelity` (name -> heading and decimals), a row per training and source"
     f, rows = fidelity(v.t['quality']), []
@@ -414,7 +422,7 @@ def fidelity_tables(v:Basis):
     names = [c for c in v.t['quality'] if c.startswith('mae_') and v.t['quality'][c].notna().any()]
     if names: yield quality_table(v, 'regions', f"Mean absolute error within each tissue region of the true {T}: {over}.", {c:(with_unit(c[4:],u),1) for c in names}, '')
 
-# %% ../nbs/15_report.ipynb #c043
+# %% ../nbs/15_report.ipynb #c044
 def planned_table(v:Basis):
     "Power of the declared comparisons now, and how large a study would have to be"
     C, info = v.C[:len(v.study['contrasts'])], {a.arm:a for a in v.arms.itertuples()}
@@ -427,7 +435,7 @@ def planned_table(v:Basis):
     head = ['Comparison',with_unit('True difference',u)+'#',with_unit('SD over splits',u)+'#','Splits now#','Power now#','Splits for 80 %#','Subjects for 80 %#']
     return table('planned', 'The chance to find a true difference of a given size at 5 %, unadjusted, with the spread that was observed; and the number of such splits, or of test subjects for two trained predictors, that would find it in 80 % of studies.', head, rows, p, 'No comparison has two finished splits.')
 
-# %% ../nbs/15_report.ipynb #c045
+# %% ../nbs/15_report.ipynb #c046
 def probes_wide(v:Basis, probe:str, columns:dict, caption:str, words=None):
     "One probe, a row per training, its scores (metric -> heading) in columns; `words(row)` ends the row"
     p = v.t['probes'][v.t['probes'].probe==probe]
@@ -453,7 +461,7 @@ def confused(x):
     a = abs(x.get('accuracy', np.nan)-.5) # far below chance is a rule that holds, too, read the wrong way round
     return '–' if not np.isfinite(a) else 'confused: no better than chance' if a<.05 else 'partly confused' if a<.25 else 'not confused: the domains stay apart'
 
-# %% ../nbs/15_report.ipynb #c046
+# %% ../nbs/15_report.ipynb #c047
 def probe_tables(v:Basis)->list:
     "Label writing, the judge's own error, DANN's domain classifier, and whatever else runs have probed"
     name, u, T = v.label[0], squared(v.unit), v.target['modality']
@@ -467,7 +475,7 @@ def probe_tables(v:Basis)->list:
         return probes_wide(v, p, {m:m for m in dict.fromkeys(q.metric)}, f'{p[:1].upper()+p[1:]}.') if q.about.nunique()<2 else probe_rows(v, p)
     return [known.get(p, other)(p) for p in dict.fromkeys(v.t['probes'].probe) if p!='features']
 
-# %% ../nbs/15_report.ipynb #c048
+# %% ../nbs/15_report.ipynb #c049
 def cohorts_table(study):
     "The cohorts for readers: Table 1 of the paper"
     rows, flat, ours = [], [], not strangers(study)
@@ -480,7 +488,7 @@ def cohorts_table(study):
     head = ['Cohort','Kind','Subjects#','Slices#','Pixels#',with_unit(f"Mean {t['label_name']}",t['label_unit'])+'#','Window','Fingerprint',*['Paper']*ours,'Notes']
     return table('cohorts', 'Table 1 of the paper: the cohorts, as the study declares them. The fingerprint is a hash of images, subjects and labels.', head, rows, pd.DataFrame(flat))
 
-# %% ../nbs/15_report.ipynb #c050
+# %% ../nbs/15_report.ipynb #c051
 def missing_table(runs, arms):
     "Runs that are missing or failed, with the reason"
     bad, titles = runs[runs.status!='done'], arms.set_index('arm').title
@@ -508,7 +516,7 @@ def provenance_notes(runs):
     same = 'All finished runs come from one commit, one set of versions, one kind of device and one precision.'
     return (notes or [same] if len(done) else ['No run is finished.'])+([f'Training took {done.seconds.sum()/3600:.1f} hours in all.'] if len(done) and done.seconds.notna().any() else [])
 
-# %% ../nbs/15_report.ipynb #c053
+# %% ../nbs/15_report.ipynb #c054
 def sweep_pools(v:Basis)->list: # (sources, predictor, name of the arm without guidance or None, arms by weight, variants)
     "The forms of guidance of each source and predictor"
     a, out = v.arms, []
@@ -524,14 +532,16 @@ def sweep_contrasts(v:Basis):
     pairs = [dict(arm=a, predictor=p, reference=none, reference_predictor=p, question=s) for s,p,none,on,var in sweep_pools(v) if none for a in [*on.arm, *var.arm]]
     return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio)
 
-# %% ../nbs/15_report.ipynb #c054
+# %% ../nbs/15_report.ipynb #c055
 def sweep_table(v:Basis, C):
     "The forms of guidance for readers"
     info, d, dm = {a.arm:a for a in v.arms.itertuples()}, decimals(C.difference), precision(v, 'subject', 'mse')
     rows = []
     for c in C.itertuples():
         a = info[c.arm]
-        rows.append([arm_cell(a, c.predictor), cell(modalities(v.study,a)), cell(a.variant or 'weight only'), cell(f'{a.weight:.3g}' if np.isfinite(a.weight) else '–', sort=repr(a.weight) if np.isfinite(a.weight) else '', cls='num'), number(c.n,0), score_cell(v,'subject','mse',c.arm,c.predictor,dm), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm), number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')])
+        weight = cell(f'{a.weight:.3g}', sort=repr(a.weight), cls='num') if np.isfinite(a.weight) else number(np.nan)
+        rows.append([arm_cell(a, c.predictor), cell(modalities(v.study,a)), cell(a.variant or 'weight only'), weight, number(c.n,0),
+                      score_cell(v,'subject','mse',c.arm,c.predictor,dm), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm), number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')])
     head = ['Arm','Source','Form','λ#','Splits#',score_title('mse','subject',v.unit,v.part)+'#','Minus no guidance#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','Lower in#']
     return table('sweep', f'Every form of guidance against the same training without guidance, in {v.part} MSE per subject, paired by split. λ: weight on standardised labels; Holm’s adjustment runs over this table.', head, rows, C)
 
@@ -555,7 +565,7 @@ def scores_of(v, keys):
     M = v.t['metrics'][(v.t['metrics'].unit=='subject')&(v.t['metrics'].metric=='mse')]
     return M[[k in set(keys) for k in zip(M.arm, M.predictor)]]
 
-# %% ../nbs/15_report.ipynb #c057
+# %% ../nbs/15_report.ipynb #c058
 def drift_scores(quality):
     "Per training, source and split, over subjects: `shift` and `slope` of judge minus label, `mse` of the judge on translations and `mse_true` on true images"
     def of(g):
@@ -588,7 +598,7 @@ def drift_table(v:Basis, D):
     caption = f'What an independent judge reads in translations of held-out subjects. Drift: judged minus true {n}. Slope: of the drift over the true {n}; −1 if all translations look alike in {n}. MSE: how badly the {n} survives translation. Small numbers: corrected 95 % intervals over splits; p unadjusted.'
     return table('drift', caption, head, rows, D)
 
-# %% ../nbs/15_report.ipynb #c058
+# %% ../nbs/15_report.ipynb #c059
 def drift_section(v:Basis):
     "Text, table and figures of the drift; None if nothing was judged or no region's share was measured"
     q, a = v.t['quality'], owners(v.arms[v.arms.set!='sweep'])
@@ -601,10 +611,11 @@ def drift_section(v:Basis):
             text = b.title + (f" ({v.study['cohorts'].get(s,{}).get('modality',s)})" if '+' in b.sources else '') + (f', {b.also}' if b.also else '')
             figs.append(figure(f'drift-{b.order}-{s}', drift(q, v.arms, b.arm, s, v.label, limits, gaps), text, g[['split','subject','label','judge']], f'Judged minus true {v.label[0]}, {text}'))
     ratio = max([drift_ratio(v, D, s) for s in set(D.source)], default=v.ratio)
-    regional = [figure(f'share-{r}', shares(q, a, r, ratio), r, q[['arm','split','source','subject','slice',f'share_{r}']].dropna(), f'Drift of the share of {r} per arm') for r in R]
-    return dict(text=v.study.get('judge',''), table=drift_table(v, D), pages=paged(figs), shares=regional)
+    flat = lambda r: share_means(q[q.arm.isin(a.arm)], r).rename(f'share_{r}').reset_index()
+    regional = [figure(f'share-{r}', shares(q, a, r, ratio), r, flat(r), f'Drift of the share of {r} per arm') for r in R]
+    return dict(text=v.study.get('judge','').rstrip('.'), table=drift_table(v, D), pages=paged(figs), shares=regional)
 
-# %% ../nbs/15_report.ipynb #c061
+# %% ../nbs/15_report.ipynb #c062
 def worst_subjects(
     predictions,  # Table `predictions`
     each:int=3,   # Per arm and predictor
@@ -627,19 +638,19 @@ def worst_table(v:Basis, arms):
     head = ['Arm','Subject','Split#',with_unit(f'True {n}',u)+'#',with_unit(f'Predicted {n}',u)+'#',with_unit('Error',u)+'#',with_unit('Mean absolute error of all arms',u)+'#']
     return table('worst', 'The three subjects that each arm reads worst, over all splits.', head, rows, w)
 
-# %% ../nbs/15_report.ipynb #c064
+# %% ../nbs/15_report.ipynb #c065
 def leak_rows(v:Basis)->list:
     "A sentence on every arm whose split leaks"
     pure, out = v.arms[v.arms.group=='target only'], []
     for a in v.arms[v.arms.by.map(shares_subjects)].itertuples():
         p = a.reads.split(',')[-1]
         s, ref = v.scores.get(('subject','mse',a.arm,p)), v.scores.get(('subject','mse',pure.arm.iloc[0],'refit')) if len(pure) else None
-        said = f'{a.title} is split by {a.by}: slices of one subject stand in training and in {v.part}. It demonstrates leakage and says nothing about new subjects.'
-        if s and ref: said += f' Its MSE per subject is {num(s.mean,decimals([s.mean]))} {squared(v.unit)}; the same training on subjects kept apart ({pure.title.iloc[0]}) has {num(ref.mean,decimals([ref.mean]))}. The difference is leakage, not skill.'
+        said = f'{a.title}: slices of one subject stand in training and in {v.part}. It demonstrates leakage and says nothing about new subjects.'
+        if s and ref: said += f' Its MSE per subject is {num(s.mean,decimals([s.mean]))} {squared(v.unit)}; {pure.title.iloc[0]}, whose subjects are kept apart, has {num(ref.mean,decimals([ref.mean]))}.' + (' What looks better here is leakage, not skill.' if s.mean<ref.mean else '')
         out.append(said)
     return out
 
-# %% ../nbs/15_report.ipynb #c067
+# %% ../nbs/15_report.ipynb #c068
 def within(items, budget:int):
     "The items (key, text, ...) in their order, until the texts exceed `budget`; the first of each key is always kept"
     kept, spent, seen = [], 0, set()
@@ -655,7 +666,7 @@ def gallery_pages(
     v:Basis,
     arms,                  # The part of table `arms` to show
     each:int=3,            # Most fixed and most worst cases per source
-    budget:int=3_000_000,  # Characters that the pictures may take
+    budget:int=2_500_000,  # Characters that the pictures may take
 )->list:                   # Dicts title, caption, strips
     "A page per training that translates"
     from markupsafe import Markup
@@ -673,11 +684,11 @@ def gallery_pages(
     for arm,h,worst in sorted(within(html, budget), key=lambda x: x[2]): pages[arm]['strips'].append(dict(worst=worst, html=Markup(h)))
     return list(pages.values())
 
-# %% ../nbs/15_report.ipynb #c068
+# %% ../nbs/15_report.ipynb #c069
 def pair_pages(
     v:Basis,
     each:int=2,            # Cases on a page
-    budget:int=2_000_000,  # Characters that the pictures may take
+    budget:int=1_500_000,  # Characters that the pictures may take
 )->list:                   # Dicts title, caption, strips
     "Figure 3 of the paper: CycleGAN beside DUIIT on the same slices, for every choice of sources that has both"
     from markupsafe import Markup
@@ -693,10 +704,10 @@ def pair_pages(
         kept = within(items, budget//len(pools))
         left = f' {len(items)-len(kept)} more are left out to keep the page small.' if len(kept)<len(items) else ''
         for k in range(0, len(kept), each):
-            out.append(dict(title=f'{c.title} beside {m.title}, cases {k+1} to {min(k+each,len(kept))} of {len(kept)}', caption=f'Split {both[0]}, held-out subjects.{left}', strips=[dict(worst=False, html=Markup(x)) for _,x in kept[k:k+each]]))
+            out.append(dict(title=f'{c.title} beside {m.title}, '+(f'cases {k+1} to {min(k+each,len(kept))}' if k+1<min(k+each,len(kept)) else f'case {k+1}')+f' of {len(kept)}', caption=f'Split {both[0]}, held-out subjects.{left}', strips=[dict(worst=False, html=Markup(x)) for _,x in kept[k:k+each]]))
     return out
 
-# %% ../nbs/15_report.ipynb #c071
+# %% ../nbs/15_report.ipynb #c072
 _leaks = dict(slice='Slices were split at random, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.',
               counts='Slices were split by the published counts, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.')
 
@@ -719,19 +730,22 @@ def data_words(study)->str:
     res = (f"Phantom: {', '.join(phantoms)}. Their anatomy, their intensities and the effect of {c[study['target']]['label_name']} on both are computed; no scanner and no person stands behind a single image. " if phantoms else '')
     return res + (f"Scans: {', '.join(scans)}; the notes in the table say where they come from. " if scans else '') + 'A shift between the distributions of target and source labels is part of any effect of translated images.'
 
-# %% ../nbs/15_report.ipynb #c072
+# %% ../nbs/15_report.ipynb #c073
 def scored_words(study)->str:
     "Whether test subjects were read at all, or an empty text"
     if part_of(study)=='test': return ''
     return 'Every error in this report is that of validation subjects. No test subject was read: this study chooses, another one tests.'
 
-# %% ../nbs/15_report.ipynb #c074
+# %% ../nbs/15_report.ipynb #c075
 def question(study, arms=None)->str:
     "The study's question in its own labels and modalities"
     c = study['cohorts']; t = c[study['target']]
     names = [c[s]['modality'] for s in study['sources']]
     if arms is not None and (arms.set=='sweep').all(): return f"Does any form of guidance help to predict {t['label_name']} from {t['modality']} and translated {' and '.join(names)} images?"
     return f"Do translated {' and '.join(names)} images help to predict {t['label_name']} from {t['modality']}?"
+
+def kind_words(by:str)->str: # `10 splits ...`
+    return {'block':'of subjects of their own', 'counts':'by slice, in the published counts'}.get(by, f'by {by}')
 
 def splits_words(study, ratio)->str:
     "How subjects were divided"
@@ -745,7 +759,7 @@ def done_words(runs)->str:
     n = (runs.status=='done').sum()
     return f"{n} of {len(runs)} runs are finished."
 
-# %% ../nbs/15_report.ipynb #c077
+# %% ../nbs/15_report.ipynb #c078
 def shown_arms(arms, most:int=12):
     "The arms of figures and galleries: without the sweep, unless the study is small or has nothing else"
     plain = arms[arms.set!='sweep']
@@ -774,22 +788,23 @@ def curve_figures(v:Basis, arms, bins:int=60):
     B = binned(h, bins)
     for i,((stage,name),g) in enumerate(B.groupby(['stage','name'], sort=False)): yield figure(f'curve-{i}', curves(B, own, stage, name), f'{stage}: {name}', g, f'{name} of stage {stage} over training steps')
 
-# %% ../nbs/15_report.ipynb #c078
+# %% ../nbs/15_report.ipynb #c079
 def _head(v:Basis):
     "The page's top: question, answer, warnings, first table"
     study, C, mark, top = v.study, v.C[:len(v.study['contrasts'])], leak_words(v.study['by']), headline(v)
     result = answer(C, v.arms, study['contrasts'], v.unit, v.part)
-    return dict(name=study['name'], preset=study['preset'], splits=study['splits'], by=study['by'], question=question(study, v.arms), answer=result, tone=result['tone'], leak=mark[0], leak_text=mark[1], phantom=phantom_words(study), scored=scored_words(study), warnings=study['warnings'],
+    return dict(name=study['name'], preset=study['preset'], splits=study['splits'], by=kind_words(study['by']), question=question(study, v.arms), answer=result, tone=result['tone'], leak=mark[0], leak_text=mark[1], phantom=phantom_words(study), scored=scored_words(study), warnings=study['warnings'],
                 done_text=done_words(v.t['runs']), missing=missing_table(v.t['runs'], v.arms), arms=arms_table(v, top) if len(top) else sweep_table(v, v.sweep) | dict(id='arms'), independent=v.independent, label_name=v.label[0], target=v.target['modality'], part=v.part, version=__version__)
 
 def _results(v:Basis):
     "Errors, comparisons, the paper's tables, the sweep"
     shown, C = shown_arms(v.arms), v.C[:len(v.study['contrasts'])]
     controls = v.arms[v.arms.set=='controls']
-    fig = forest(v.t['metrics'], shown, v.ratio, label_unit=v.unit, part=v.part)
-    return dict(key=[dict(colour=colour(g), text=g) for g in dict.fromkeys(shown.group)], forest=figure('forest', fig, f'{v.part.capitalize()} MSE per subject. Pale: one split. Large: mean over splits with its corrected 95 % interval. Dotted: mean of the target-only arm.'+(' Forms of guidance are in the sweep.' if len(shown)<len(v.arms) else ''), scores_of(v, [(a.arm,p) for a,p in rows_of(shown)])),
-                contrasts=contrasts_table(v), ratio=f'{v.ratio:.2f}', differences=figure('differences', differences(C, v.t['metrics'], v.arms, v.ratio, v.unit, v.part), f'Paired differences in {v.part} MSE per subject: one split (pale), mean and corrected 95 % interval. Left of zero the first arm’s error is lower.', C) if (C.n>0).any() else None,
-                paper=paper_tables(v), paper_text=paper_words(v.study), sweep=sweep_section(v), predicted=predicted_pages(v, shown), planned=planned_table(v), scores=scores_table(v), leaks=leak_rows(v), worst=worst_table(v, shown),
+    errors = figure('forest', forest(v.t['metrics'], shown, v.ratio, label_unit=v.unit, part=v.part), f'{v.part.capitalize()} MSE per subject. Pale: one split. Large: mean over splits with its corrected 95 % interval. '
+                    + ('Dotted: mean of the target-only arm.' if (shown.group=='target only').any() else '')+(' Forms of guidance are in the sweep.' if len(shown)<len(v.arms) else ''), scores_of(v, [(a.arm,p) for a,p in rows_of(shown)]))
+    diffs = figure('differences', differences(C, v.t['metrics'], v.arms, v.ratio, v.unit, v.part), f'Paired differences in {v.part} MSE per subject: one split (pale), mean and corrected 95 % interval. Left of zero the first arm’s error is lower.', C)
+    return dict(key=[dict(colour=colour(g), text=g) for g in dict.fromkeys(shown.group)], forest=errors, contrasts=contrasts_table(v), ratio=f'{v.ratio:.2f}', differences=diffs if (C.n>0).any() else None, planned=planned_table(v),
+                paper=paper_tables(v), paper_text=paper_words(v.study), sweep=sweep_section(v), predicted=predicted_pages(v, shown), scores=scores_table(v), leaks=leak_rows(v), worst=worst_table(v, shown),
                 controls=arms_table(v, controls, 'control-arms', 'Controls: what the method is not', about=True) if len(controls) else None)
 
 def _pictures(v:Basis):
@@ -797,7 +812,7 @@ def _pictures(v:Basis):
     shown = shown_arms(v.arms)
     return dict(galleries=gallery_pages(v, shown), pairs=pair_pages(v), legend=_bar(v.target), fidelity=list(fidelity_tables(v)), drift=drift_section(v), probes=probe_tables(v))
 
-# %% ../nbs/15_report.ipynb #c079
+# %% ../nbs/15_report.ipynb #c080
 def _record(v:Basis):
     "Data, splits, curves and provenance"
     study, runs = v.study, v.t['runs']
@@ -814,7 +829,7 @@ def context(
     "Everything in the report, computed from the tables"
     v = basis(t)
     view = _head(v) | _results(v) | _pictures(v) | _record(v)
-    absent = {k for k in ('sweep','drift','probes','curves') if not view[k]} | ({'controls'} if not view['controls'] and not view['leaks'] else set())
+    absent = {k for k in ('paper','sweep','drift','probes','curves') if not view[k]} | ({'controls'} if not view['controls'] and not view['leaks'] else set())
     view['contents'] = [(k,x) for k,x in _contents.items() if k not in absent]
     C = v.C[:len(v.study['contrasts'])]
     return view, dict(summary=v.S, contrasts=C, fidelity=fidelity(t['quality']), slopes=slopes(t['predictions']), sweep=v.sweep, drift=drift_scores(t['quality']), worst=worst_subjects(t['predictions']))
@@ -826,7 +841,7 @@ def _bar(target):
 def _label_rows(study): return pd.DataFrame([dict(cohort=n, label=v) for n,c in study['cohorts'].items() for v in c['labels']])
 def _versions(runs): return '\n\n'.join(json.dumps(_json(v), indent=1) for v in runs[runs.status=='done'].versions.unique())
 
-# %% ../nbs/15_report.ipynb #c081
+# %% ../nbs/15_report.ipynb #c082
 def render(
     view:dict,  # First result of `context`
 )->str:

@@ -363,7 +363,7 @@ def _demo_quality(key, rng, off, n=12):
 
 def _demo_probes(key, rng, off):
     "Probes of a made-up translating run"
-    values = {('features','fid'):3. if off else 2.6, ('features','kid'):.08 if off else .07, ('features','is'):2.9 if off else 3.1, ('features','is_real'):3.4,
+    values = {('features','fid'):3. if off else 2.6, ('features','kid'):.08 if off else .07, ('features','is'):2.9 if off else 3.1, ('features','is_real'):3.4, ('features','fid_true'):1.2, ('features','kid_true'):.03,
               ('label outside the brain','mse'):250. if off else 235., ('label outside the brain','mse_true'):245., ('label outside the brain','constant'):370., ('judge','mse'):30.}
     about = {'features':_demo_features, 'label outside the brain':'A predictor trained and tested on images whose brain is masked.', 'judge':'The judge on real CT.'}
     return pd.DataFrame([key | dict(probe=p, metric=m, value=v*rng.normal(1, .03), n=40, about=about[p]) for (p,m),v in values.items()])
@@ -395,7 +395,7 @@ def demo_declaration(splits, subjects=82):
     pairs = [('mix-ct-mri','refit','pure-ct','refit','Do translated MRI help?'), ('mix-ct-mri','refit','cyclegan-mri','refit','Does guidance help, with a refitted predictor?'),
              ('mix-ct-mri','joint','mix-ct-mri-detached','joint','Does guidance help the joint predictor?')]
     arms = [a | dict(weight=None if np.isnan(a['weight']) else a['weight']) for a in demo_arms().to_dict('records')]
-    return dict(name='demo', preset='demo', target='ct', sources=['mri'], splits=splits, by='subject', scored='test', judge=f'The judge is a network trained on real CT of a held-out cohort; {_demo_features}.', arms=arms,
+    return dict(name='demo', preset='demo', target='ct', sources=['mri'], splits=splits, by='subject', scored='test', judge=_demo_features, arms=arms,
                 contrasts=[dict(zip(('arm','predictor','reference','reference_predictor','question'), p)) for p in pairs],
                 cohorts=dict(ct=cohort('ct', 35, subjects, 'HU', [-20,100]), mri=cohort('mri', 46, 110, 'arbitrary', None)), warnings=[])
 
