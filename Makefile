@@ -1,4 +1,4 @@
-# Everything on a fresh machine with Python 3.11, pip and make:
+# Everything on a fresh machine with Python 3.11 (3.11.5 or later), pip and make:
 #   make study [STUDY=name|file.yaml] [PRESET=name]   set up, run a study, say where its report is
 #   make study PRESET=full                            all 10 splits and the controls; resumes what is there
 #   make study-real                                   the same on a few real scans, fetched first
@@ -20,7 +20,7 @@ unexport PYTHONPATH
 help: ; @sed -n 's/^#  //p' Makefile
 
 .venv/ready: requirements.lock settings.ini setup.py
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v==(3,11) else f"Python 3.11 is needed, found {v[0]}.{v[1]}: install it, or name it: make PYTHON=/path/to/python3.11 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(0 if (3,11,5)<=v<(3,12) else "Python 3.11.5 or a later 3.11 is needed, found %d.%d.%d: install it, or name it: make PYTHON=/path/to/python3.11 ..." % v)'
 	@echo "Setting up .venv (about two minutes, 2.3 GB)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock

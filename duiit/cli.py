@@ -53,20 +53,25 @@ def report(
     print(f"Report: {write_report(folder)}")
 
 # %% ../nbs/16_cli.ipynb #c008
-def expected(rows:dict)->dict: # (run, split) -> seconds; empty as long as nothing is known
+def expected(
+    rows:dict,    # (run, split) -> what `run.json` or `pulse.json` says, empty if neither is there
+    long=frozenset(), # Runs that train a translator
+)->dict:          # (run, split) -> seconds; empty as long as nothing is known
     "What each run costs, by the best knowledge so far"
     known = {k:r['seconds'] for k,r in rows.items() if r.get('status')=='done'}
     guess = known | {k:r['seconds']/r['part'] for k,r in rows.items() if r.get('part')}
     mean = lambda v: sum(v)/len(v) if v else None
-    cost = {k: known.get(k) or mean([s for (r,_),s in known.items() if r==k[0]]) or guess.get(k) or mean(list(guess.values())) for k in rows}
+    kind = lambda k: mean([s for (r,_),s in guess.items() if (r in long)==(k[0] in long)]) or mean(list(guess.values()))
+    cost = {k: known.get(k) or mean([s for (r,_),s in known.items() if r==k[0]]) or guess.get(k) or kind(k) for k in rows}
     return cost if guess else {}
 
 def line(
     rows:dict,  # (run, split) -> what `run.json` or `pulse.json` says, empty if neither is there
     jobs:int=2, # Runs at a time
+    long=frozenset(), # Runs that train a translator
 )->str:
     "One line: a bar, runs done, failed, at work and left, and the time left"
-    cost, part = expected(rows), {k:1. if r.get('status')=='done' else r.get('part', 0.) for k,r in rows.items()}
+    cost, part = expected(rows, long), {k:1. if r.get('status')=='done' else r.get('part', 0.) for k,r in rows.items()}
     n = lambda f: sum(map(f, rows.values()))
     done, failed, busy = n(lambda r: r.get('status')=='done'), n(lambda r: r.get('status')=='failed'), n(lambda r: 'part' in r)
     share = sum(cost[k]*part[k] for k in rows)/sum(cost.values()) if cost else 0.
@@ -140,9 +145,10 @@ def progress(
 ):
     "Say how many runs are done, failed and left, about how long the rest takes, and where the report is"
     s, live = load_study(study, preset=preset), sys.stderr.isatty()
+    long = {r for r in runs_of(s) if arms_of(s)[r].guidance}
     at = {(r,k):Path(reports)/s.name/'runs'/r/f'split{k}' for r in runs_of(s) for k in range(s.splits)}
     while True:
-        text = line({k:_state(f) for k,f in at.items()}, jobs)
+        text = line({k:_state(f) for k,f in at.items()}, jobs, long)
         print(text, end='\r' if follow and live else '\n', file=sys.stderr if follow else sys.stdout, flush=True)
         if not follow: break
         time.sleep(2 if live else 30)
