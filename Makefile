@@ -48,7 +48,7 @@ study-real: .venv/ready
 
 # the tables that fit into the repository, without the subjects' labels and predictions
 reference:
-	@mkdir -p reports/reference/$(STUDY); cd reports/$(STUDY) && cp study.json $(foreach t,arms runs metrics summary contrasts fidelity probes,tables/$(t).csv) ../reference/$(STUDY)/ && du -sh ../reference/$(STUDY)
+	@mkdir -p reports/reference/$(STUDY); cd reports/$(STUDY) && cp study.json $(foreach t,arms runs metrics summary contrasts fidelity probes drift,tables/$(t).csv) ../reference/$(STUDY)/ && du -sh ../reference/$(STUDY)
 
 test: .venv/ready
 	@python -m pytest -n 2 -q tests
