@@ -118,6 +118,7 @@ def cost(
 ):
     "Say what a study will take on this machine before it starts"
     from duiit.predictor import default_device
+    from duiit.runs import SHORT, TRIALS
     from duiit.study import FitTranslator
     s = load_study(study, preset=preset); p, A, runs, device = preset_of(s), arms_of(s), runs_of(s), default_device()
     d = read_json(Path(reports)/s.name/'study.json')['cohorts']
@@ -128,11 +129,11 @@ def cost(
             long = isinstance(g, FitTranslator)
             k = (long, g.predictor, g.sources if long and g.one_per_source else ())
             if k not in kinds: kinds[k] = step_seconds(g, p, d[s.target]['size'], device)
-            total += kinds[k]*steps*(1 if long else g.share*(1+2.5*(g.policy=='searched'))) + (SCORE if long else 0)
+            total += kinds[k]*steps*(1 if long else g.share*(1+TRIALS*SHORT*(g.policy=='searched'))) + (SCORE if long else 0)
     long = sum(isinstance(A[r].stages[0], FitTranslator) for r in runs)
     total = (total + START*(long+(len(runs)>long)))*s.splits
     done = sum(_state(Path(reports)/s.name/'runs'/r/f'split{k}').get('status')=='done' for r in runs for k in range(s.splits))
-    print(f"{s.name}: {len(A)} arms on {s.splits} splits are {len(runs)*s.splits} runs ({long*s.splits} train a translator, {steps} steps each; {done} runs are there already). "
+    print(f"{s.name}: {len(A)} arms on {s.splits} split{'s'*(s.splits>1)} are {len(runs)*s.splits} runs ({long*s.splits} train a translator, {steps} steps each; {done} runs are there already). "
           f"From scratch about {total/jobs/60:.0f} min on {jobs} at a time ({device}); what was finished stays, and the same command goes on after any interruption.")
 
 # %% ../nbs/16_cli.ipynb #c013
