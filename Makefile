@@ -1,5 +1,6 @@
 # Everything on a fresh machine with Python 3.11 (3.11.5 or later), pip and make:
 #   make study [STUDY=name|file.yaml] [PRESET=name]   set up, run a study, say where its report is
+#   make study COHORTS=folder                         all arms on your own cohorts: ct/ is the target, every other folder a source
 #   make study PRESET=full                            all 10 splits and the controls; resumes what is there
 #   make study-real                                   the same on a few real scans, fetched first
 #   make test                                         set up, run every notebook as a test and the repository checks
@@ -7,9 +8,14 @@
 #   make bench                                        ratios of speed, printed from interleaved runs
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-STUDY ?= phantom
+COHORTS ?=
+STUDY ?= $(or $(COHORTS),phantom)
 PRESET ?=
 CORES ?= 2
+# runs at a time: as many as cores, or PER_GPU on each GPU where there are any
+PER_GPU ?= 1
+GPUS := $(words $(wildcard /dev/nvidia[0-9]*))
+JOBS := $(if $(filter 0,$(GPUS)),$(CORES),$(shell expr $(GPUS) '*' $(PER_GPU)))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # two runs of one thread are faster than one run of two
 export OMP_NUM_THREADS := 1
@@ -27,7 +33,7 @@ help: ; @sed -n 's/^#  //p' Makefile
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-GRID = --config study='$(STUDY)' $(if $(PRESET),preset='$(PRESET)')
+GRID = --config study='$(STUDY)' per_gpu=$(PER_GPU) $(if $(PRESET),preset='$(PRESET)')
 # a run that outlived a killed study holds the lock: it is waited for, never doubled
 study: .venv/ready
 	@flock -n .study.lock true || echo "Another study, or a run that outlived one, is still at work: waiting for it"
@@ -36,9 +42,9 @@ study: .venv/ready
 locked-study:
 	@snakemake --profile profiles/local $(GRID) --unlock >/dev/null 2>&1 || true
 	@duiit cohorts '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
-	@duiit cost '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(CORES)
-	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(CORES) --follow & watch=$$!; \
-	TQDM_DISABLE=1 snakemake --profile profiles/local --cores $(CORES) --quiet all $(GRID); status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
+	@duiit cost '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(JOBS)
+	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(JOBS) --follow & watch=$$!; \
+	TQDM_DISABLE=1 snakemake --profile profiles/local --cores $(if $(filter 0,$(GPUS)),$(CORES),$(JOBS)) --resources gpu=$(JOBS) --quiet all $(GRID); status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
 	if [ $$status != 0 ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report '$(STUDY)'; exit 1; fi
 	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
 

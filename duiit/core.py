@@ -8,8 +8,10 @@ __all__ = ['InputError', 'check_in', 'atomic', 'write_text', 'write_json', 'read
 
 # %% ../nbs/00_core.ipynb #c002
 import difflib, hashlib, json, os, platform, subprocess, tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 
 # %% ../nbs/00_core.ipynb #c005
@@ -63,11 +65,11 @@ def read_json(path)->dict:
 
 # %% ../nbs/00_core.ipynb #c014
 def digest(
-    *parts,  # Strings, bytes or arrays, hashed in order with their lengths
+    *parts,  # Strings, bytes, arrays, or iterators of them (read one by one); hashed in order with their lengths
 )->str:      # 16 hexadecimal digits
     "A short SHA-256 of `parts`"
     h = hashlib.sha256()
-    for p in parts:
+    for p in chain.from_iterable(p if isinstance(p, Iterator) else (p,) for p in parts):
         b = p.encode() if isinstance(p, str) else p if isinstance(p, bytes) else p.tobytes()
         h.update(len(b).to_bytes(8, 'little')); h.update(b)
     return h.hexdigest()[:16]
@@ -80,7 +82,7 @@ def _version(name):
     except PackageNotFoundError: return 'absent'
 
 def _git(*args):
-    try: return subprocess.run(['git', *args], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+    try: return subprocess.run(['git', '--no-optional-locks', *args], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
     except (OSError, subprocess.SubprocessError): return None
 
 # %% ../nbs/00_core.ipynb #c018

@@ -6,15 +6,17 @@
 __all__ = ['PAPER_COHORTS', 'PAPER_MSE', 'PAPER_FEATURES', 'PAPER_COUNTS', 'decimals', 'num', 'count', 'pvalue', 'cell', 'number',
            'mean_sd', 'csv_uri', 'table', 'figure', 'ends', 'paged', 'outcome', 'sentence', 'count_outcomes',
            'sweep_words', 'answer', 'Basis', 'part_of', 'basis', 'undeclared', 'arm_cell', 'score_cell', 'precision',
-           'difference_cell', 'rows_of', 'headline', 'arms_table', 'scores_table', 'strangers', 'paper_words',
-           'method_of', 'paper_cell', 'modalities', 'paper_table', 'paper_tables', 'features_table', 'versus',
-           'versus_table', 'p_cell', 'between', 'contrasts_table', 'owners', 'fidelity', 'quality_table',
-           'fidelity_tables', 'planned_table', 'probes_wide', 'probe_rows', 'confused', 'probe_tables', 'cohorts_table',
-           'missing_table', 'provenance_table', 'provenance_notes', 'sweep_pools', 'sweep_contrasts', 'sweep_table',
-           'sweep_section', 'scores_of', 'drift_scores', 'drift_ratio', 'drift_table', 'drift_section',
-           'worst_subjects', 'worst_table', 'leak_rows', 'within', 'cases', 'gallery_pages', 'pair_pages', 'leak_words',
-           'phantom_words', 'data_words', 'scored_words', 'question', 'kind_words', 'splits_words', 'done_words',
-           'shown_arms', 'predicted_pages', 'curve_figures', 'context', 'render', 'write_tables', 'write_report']
+           'difference_cell', 'rows_of', 'headline', 'arms_table', 'class_words', 'slope_cells', 'scores_table',
+           'strangers', 'published', 'paper_words', 'method_of', 'paper_cell', 'modalities', 'paper_table',
+           'paper_tables', 'features_table', 'versus', 'versus_table', 'p_cell', 'between', 'contrasts_table', 'owners',
+           'fidelity', 'quality_table', 'fidelity_tables', 'planned_sizes', 'planned_table', 'probes_wide',
+           'probe_rows', 'confused', 'probe_tables', 'left_words', 'label_cell', 'cohorts_table', 'executed',
+           'notebook_cell', 'missing_table', 'provenance_table', 'provenance_notes', 'sweep_pools', 'sweep_contrasts',
+           'sweep_table', 'sweep_section', 'scores_of', 'drift_scores', 'drifts', 'drift_ratio', 'drift_table',
+           'drift_section', 'worst_subjects', 'worst_table', 'leak_rows', 'within', 'cases', 'gallery_pages',
+           'pair_pages', 'blanked', 'face_words', 'leak_words', 'phantom_words', 'data_words', 'scored_words',
+           'question', 'kind_words', 'splits_words', 'done_words', 'shown_arms', 'predicted_pages', 'class_figures',
+           'number_figures', 'curve_figures', 'context', 'render', 'write_tables', 'write_report']
 
 # %% ../nbs/18_report.ipynb #c002
 import base64, json
@@ -23,11 +25,12 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 import numpy as np, pandas as pd
 from . import __version__
 from .core import atomic, write_text
-from .figures import beside, bias, binned, colour, colour_bar, curves, differences, drift, drift_means, forest, label_limits, labels, matched, predicted, regions, score_title, share_means, shares, shares_subjects, slope, slopes, squared, strip, sweep, swept, who, with_unit
-from .results import collect, read_gallery, subject_means
+from .figures import beside, bias, binned, calibrated, calibration, calibration_error, capital, class_counts, colour, colour_bar, confusion, confusions, curves, differences, drift, drift_means, forest, label_limits, labels, matched, predicted, regions, score_title, share_means, shares, shares_subjects, slope, slopes, squared, strip, sweep, swept, unit_of, who, with_unit
+from .results import ERRORS, METRICS, class_columns, classes_of, collect, metrics_of, primary, read_gallery, subject_means
 from .stats import contrasts, holm, planned, resampled_mean, split_ratio, summarise
 
 # %% ../nbs/18_report.ipynb #c005
@@ -57,7 +60,7 @@ def _p(x): return pvalue(x)[2:].removeprefix('= ')
 # %% ../nbs/18_report.ipynb #c009
 def cell(text, note='', sort=None, cls=''):
     "A cell: `text`, a small `note` below it, the value to `sort` by and a class; `mark` warns"
-    return dict(text=text, note=note, sort=sort, cls=cls, mark='')
+    return dict(text=text, note=note, sort=sort, cls=cls, mark='', href='')
 
 def number(x, d=1, note='', sign=False): return cell(num(x, d, sign), note, '' if x is None or not np.isfinite(x) else repr(float(x)), 'num')
 def mean_sd(m, s, d=1, note=''): return cell(num(m, d)+(f' ± {num(s, d)}' if np.isfinite(s) else ''), note, '' if not np.isfinite(m) else repr(float(m)), 'num')
@@ -101,8 +104,7 @@ def sentence(
 )->str:
     "The comparison in words, with its numbers"
     a, b = who(arms, c.arm, c.predictor, ' ({} predictor)'), who(arms, c.reference, c.reference_predictor, ' ({} predictor)')
-    u = squared(label_unit) if c.metric=='mse' else label_unit
-    what, d = f'{part} {c.metric.upper()} per {c.unit}', decimals([c.difference])
+    u, what, d = unit_of(c.metric, label_unit), f'{part} {METRICS[c.metric].title} per {c.unit}', decimals([c.difference])
     if not c.n: return f'{a} and {b} have no finished split in common.'
     if c.n<2: return f'Only one split of {a} and {b} is finished (difference {num(c.difference,d,True)} {u}); at least two are needed for a test.'
     said = {'lower':f'{a} has a lower {what} than {b}', 'higher':f'{a} has a higher {what} than {b}', 'open':f'between {a} and {b} the study finds no clear difference in {what}', 'unknown':f'{a} and {b} cannot be told apart'}[outcome(c)]
@@ -129,10 +131,11 @@ def sweep_words(
     done = C[C.n>1]
     if not len(done): return 'No form of guidance has two finished splits in common with the arm without guidance yet.'
     best, d = done.loc[done.difference.idxmin()], decimals(done.difference)
+    title, unit = METRICS[best.metric].title, unit_of(best.metric, label_unit)
     lower, higher = (((done.p_holm<_ALPHA)&(sign*done.difference>0)).sum() for sign in (-1,1))
     some = lambda n: {0:'none has', 1:'1 has'}.get(n, f'{n} have')
-    said = f"Of {count(len(done),'form')} of guidance, {some(lower)} a lower {part} MSE per subject than no guidance and {some(higher)} a higher one, after Holm’s adjustment over all of them."
-    return said + f" The lowest is {who(arms, best.arm, best.predictor)}: {num(best.difference,d,True)} {squared(label_unit)} (95 % interval {num(best.lo,d,True)} to {num(best.hi,d,True)}, {pvalue(best.p)} unadjusted, {pvalue(best.p_holm)} adjusted). Being the best of many, it looks better than it is."
+    said = f"Of {count(len(done),'form')} of guidance, {some(lower)} a lower {part} {title} per subject than no guidance and {some(higher)} a higher one, after Holm’s adjustment over all of them."
+    return said + f" The lowest is {who(arms, best.arm, best.predictor)}: {num(best.difference,d,True)} {unit} (95 % interval {num(best.lo,d,True)} to {num(best.hi,d,True)}, {pvalue(best.p)} unadjusted, {pvalue(best.p_holm)} adjusted). Being the best of many, it looks better than it is."
 
 # %% ../nbs/18_report.ipynb #c015
 def answer(
@@ -170,9 +173,17 @@ class Basis:
     @property
     def target(self): return self.study['cohorts'][self.study['target']]
     @property
-    def label(self): return self.target['label_name'], self.target['label_unit']
+    def classes(self): return classes_of(self.study)
     @property
-    def unit(self): return self.target['label_unit']
+    def metric(self): return primary(self.study)
+    @property
+    def title(self): return METRICS[self.metric].title
+    @property
+    def columns(self): return [('subject',self.metric), ('slice',self.metric), *(('subject',m) for m in metrics_of(self.classes) if not METRICS[m].lower)] # of the tables of arms: the error, then scores of which more is better
+    @property
+    def unit(self): return '' if self.classes else self.target['label_unit']
+    @property
+    def label(self): return self.target['label_name'], self.unit
     @property
     def part(self): return part_of(self.study)
     @cached_property
@@ -187,7 +198,7 @@ def basis(t:dict)->Basis:
     "Scores and comparisons of the tables `t`; Holm's adjustment runs over what was declared"
     study, arms, M, P = t['study'], t['arms'], t['metrics'], t['predictions']
     ratio, declared = split_ratio(study, P), study['contrasts']
-    C = contrasts(M, P, declared+undeclared(arms, declared), ratio)
+    C = contrasts(M, P, declared+undeclared(arms, declared), ratio, metric=primary(study))
     C['p_holm'] = holm(C.p.where(C.index<len(declared)))
     return Basis(t, ratio, summarise(M, ratio), C)
 
@@ -213,12 +224,13 @@ def arm_cell(a, predictor='', note=''):
 def score_cell(v, unit, metric, arm, predictor, d=1, interval=False):
     "Mean and standard deviation over splits, with the corrected interval below"
     s = v.scores.get((unit,metric,arm,predictor), _nothing)
-    lo = s.lo if metric=='r2' else max(s.lo, 0)
-    return mean_sd(s.mean, s.sd, d, f'{num(lo,d)} to {num(s.hi,d)}' if interval and np.isfinite(s.lo) else '')
+    m = METRICS[metric]
+    return mean_sd(s.mean, s.sd, d, f'{num(max(s.lo,m.low),d)} to {num(min(s.hi,m.high),d)}' if interval and np.isfinite(s.lo) else '')
 
 def precision(v, unit, metric):
     "Decimals of a column of scores"
-    return 2 if metric=='r2' else decimals([r.mean for k,r in v.scores.items() if k[:2]==(unit,metric)])
+    d = METRICS[metric].decimals
+    return d if d is not None else decimals([r.mean for k,r in v.scores.items() if k[:2]==(unit,metric)])
 
 def difference_cell(v, a, p, group, d):
     "The difference of an arm from the reference arm of `group`, with p and adjusted p"
@@ -247,29 +259,40 @@ def arms_table(
     about=False,   # End every row with what the arm is
 ):
     "Scores and paired differences, with their numbers as CSV; a kind of difference that no row has takes no column"
-    dec = {k:precision(v, *k) for k in (('subject','mse'),('slice','mse'),('subject','r2'))}
+    dec, main = {k:precision(v, *k) for k in v.columns}, ('subject',v.metric)
     pure = next(iter(v.arms[v.arms.group=='target only'].title), 'target only').replace('-','‑')
-    minus = {'target only':f'MSE minus {pure}#', 'CycleGAN':'MSE minus CycleGAN, same sources#', 'detached twin':'MSE minus detached twin#'}
-    diffs = {g:[difference_cell(v, a, p, g, dec['subject','mse']) for a,p in rows_of(arms)] for g in minus}
+    minus = {g:f'{capital(v.title)} minus {what}#' for g,what in (('target only',pure), ('CycleGAN','CycleGAN, same sources'), ('detached twin','detached twin'))}
+    diffs = {g:[difference_cell(v, a, p, g, dec[main]) for a,p in rows_of(arms)] for g in minus}
     diffs = {g:c for g,c in diffs.items() if any(x['sort'] for x in c)}
-    scored = lambda a,p: [number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==('subject','mse')) for k,d in dec.items())]
+    scored = lambda a,p: [number(v.scores.get((*main,a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==main) for k,d in dec.items())]
     rows = [[arm_cell(a,p), *scored(a,p), *(c[i] for c in diffs.values()), *([cell(a.about, cls='text')]*about)] for i,(a,p) in enumerate(rows_of(arms))]
     title = lambda u,m: score_title(m, u, v.unit, v.part)
-    head = ['Arm', 'Splits#', title('subject','mse')+', 95 % interval#', title('slice','mse')+'#', title('subject','r2')+'#', *(minus[g] for g in diffs), *['What it is']*about]
-    note = 'Mean ± standard deviation over splits. Below the MSE per subject: its corrected 95 % interval, cut at zero. Differences: paired, in MSE per subject, negative where the arm is better; p: corrected resampled t; Holm: adjusted over the declared comparisons; grey: a comparison that the study did not declare. A joint predictor was trained beside the translator, a refitted one on frozen images.'
+    head = ['Arm', 'Splits#', *(title(*k)+', 95 % interval'*(k==main)+'#' for k in v.columns), *(minus[g] for g in diffs), *['What it is']*about]
+    note = f'Mean ± standard deviation over splits. Below the {v.title} per subject: its corrected 95 % interval, cut at zero. Differences: paired, in {v.title} per subject, negative where the arm is better; p: corrected resampled t; Holm: adjusted over the declared comparisons; grey: a comparison that the study did not declare. A joint predictor was trained beside the translator, a refitted one on frozen images.' + class_words(v)
     S, C = (df[df.arm.isin(arms.arm)] for df in (v.S, v.C))
     flat = S.merge(C[C.columns.difference(['unit','metric'])].rename(columns=dict(n='n_pairs', sd='sd_difference', t='t_difference', lo='lo_difference', hi='hi_difference')), on=['arm','predictor'], how='left')
     return table(id, f'{caption}. Click a heading to sort.', head, rows, flat) | dict(note=note)
 
+def class_words(v)->str:
+    "How scores of classes are to be read, or an empty text"
+    if not v.classes: return ''
+    return f" Cross-entropy: minus the logarithm of the true class’s probability; knowing nothing but that there are {len(v.classes)} classes costs {np.log(len(v.classes)):.2f} nats. AUROC: 0.5 is chance{'' if len(v.classes)==2 else ', the mean over classes, each against the rest'}; splits that lack a class have none."
+
 # %% ../nbs/18_report.ipynb #c025
+def slope_cells(v:Basis): # (heading or None, function of (arm, predictor) that gives a cell)
+    "The slope of prediction minus label, for labels that are numbers"
+    if v.classes: return None, None
+    b = slopes(v.t['predictions']).groupby(['arm','predictor']).slope.agg(['mean','std'])
+    return 'Slope of the age gap#' if v.label[0]=='age' else 'Slope of prediction minus label#', lambda k: mean_sd(*b.loc[k], 2) if k in b.index else number(np.nan)
+
 def scores_table(v:Basis):
     "Every score of every arm"
-    keys = [(u,m) for m in ('mse','mae','r2') for u in ('subject','slice')]
-    dec, b = {k:precision(v, *k) for k in keys}, slopes(v.t['predictions']).groupby(['arm','predictor']).slope.agg(['mean','std'])
-    slope_cell = lambda k: mean_sd(*b.loc[k], 2) if k in b.index else number(np.nan)
-    rows = [[arm_cell(a,p), cell(a.set), number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d) for k,d in dec.items()), slope_cell((a.arm,p)), cell(a.about, cls='text long')] for a,p in rows_of(v.arms)]
-    head = ['Arm','Set','Splits#',*(score_title(m,u,v.unit,v.part)+'#' for u,m in keys),'Slope of the age gap#' if v.label[0]=='age' else 'Slope of prediction minus label#','What it is']
-    return table('scores', 'Every arm and every score: mean ± standard deviation over splits. The slope is that of prediction minus label over label: 0 without regression to the mean, −1 for a constant predictor.', head, rows, v.S)
+    keys = [(u,m) for m in metrics_of(v.classes) for u in ('subject','slice')]
+    dec, (slope_head, slope_cell) = {k:precision(v, *k) for k in keys}, slope_cells(v)
+    rows = [[arm_cell(a,p), cell(a.set), number(v.scores.get(('subject',v.metric,a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d) for k,d in dec.items()), *([slope_cell((a.arm,p))] if slope_head else []), cell(a.about, cls='text long')] for a,p in rows_of(v.arms)]
+    head = ['Arm','Set','Splits#',*(score_title(m,u,v.unit,v.part)+'#' for u,m in keys),*([slope_head] if slope_head else []),'What it is']
+    text = ' The slope is that of prediction minus label over label: 0 without regression to the mean, −1 for a constant predictor.' if slope_head else class_words(v)
+    return table('scores', f'Every arm and every score: mean ± standard deviation over splits.{text}', head, rows, v.S)
 
 # %% ../nbs/18_report.ipynb #c028
 PAPER_COHORTS = dict(target='ct-ich', mri='lgg-mri', pet='hn-pet')
@@ -289,9 +312,15 @@ def strangers(study)->list:
     c = study['cohorts']
     return [c[study['target']]['modality']]*(c[study['target']].get('dataset')!=PAPER_COHORTS['target']) + [c[s]['modality'] for s in study['sources'] if c[s].get('dataset') not in (PAPER_COHORTS['mri'], PAPER_COHORTS['pet'])]
 
+def published(study)->bool:
+    "Whether the paper's errors are of the same people and of the same label, an age in years"
+    t = study['cohorts'][study['target']]
+    return not strangers(study) and not classes_of(study) and (t['label_name'].lower(), t['label_unit'])==('age','years')
+
 def paper_words(study)->str:
     "Why the paper's numbers are shown or not"
     other = strangers(study)
+    if not other and not published(study): return f"The paper’s own numbers are not shown: they are errors of an age, and this study predicts {study['cohorts'][study['target']]['label_name']}."
     if other: return f"The paper’s own numbers are not shown: the {' and '.join(dict.fromkeys(other))} {'cohort is' if len(other)==1 else 'cohorts are'} not the paper’s, and errors on other subjects are another measurement."
     return 'Paper: published mean ± standard deviation over its runs. The paper does not say whether its errors are per image or per patient, and its own splits are not public; its predictors were fitted on saved translations, as the refitted ones here.'
 
@@ -313,9 +342,8 @@ def paper_table(
     caption:str,
 ):
     "Test errors as in the paper's Tables 2 to 4, with the paper's own where the cohorts are the paper's"
-    dec = {k:precision(v, *k) for k in (('subject','mse'),('slice','mse'),('subject','r2'))}
-    ours = not strangers(v.study)
-    rows = [[arm_cell(a,p), cell(modalities(v.study,a)), number(v.scores.get(('subject','mse',a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==('subject','mse')) for k,d in dec.items())]
+    dec, main, ours = {k:precision(v, *k) for k in v.columns}, ('subject',v.metric), published(v.study)
+    rows = [[arm_cell(a,p), cell(modalities(v.study,a)), number(v.scores.get((*main,a.arm,p),_nothing).n,0), *(score_cell(v,*k,a.arm,p,d,interval=k==main) for k,d in dec.items())]
             + ([paper_cell(v.study, a, p)] if ours else []) for a,p in rows_of(arms)]
     head = ['Arm','Source','Splits#',*(score_title(m,u,v.unit,v.part)+'#' for u,m in dec)] + (['Paper (years²)#'] if ours else [])
     return table(f'paper-{number_}', f'Table {number_} of the paper: {caption}', head, rows, v.S[v.S.arm.isin(arms.arm)], 'This study has none of these arms.')
@@ -358,7 +386,7 @@ def versus(v:Basis, m):
     a = v.arms[~v.arms.by.map(shares_subjects)&((v.arms.set=='main')|(v.arms.group=='released'))&v.arms.sources.isin(['',m.sources])]
     a = a[a.group.isin(['target only','augmentation','transfer','CycleGAN','released'])]
     pairs = [dict(arm=m.arm, predictor='refit', reference=b.arm, reference_predictor=b.reads.split(',')[-1], question='') for b in a.itertuples()]
-    return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio)
+    return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio, metric=v.metric)
 
 def versus_table(v:Basis, m, number_:int):
     "Tables 6 and 7: tests of the method against every other method"
@@ -366,8 +394,8 @@ def versus_table(v:Basis, m, number_:int):
     d = decimals(C.difference)
     rows = [[arm_cell(info[c.reference]), number(c.n,0), number(c.difference,d,sign=True), p_cell(c.p_student, 'below 0.1' if c.p_student<.1 else ''), p_cell(c.p), p_cell(c.p_holm), between(c.lo,c.hi,d), between(c.boot_lo,c.boot_hi,d),
              number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')] for c in C.itertuples()]
-    head = ['Against','Splits#',with_unit('Difference in MSE',squared(v.unit))+'#','p, Student’s t (paper’s test)#','p, corrected#','p, Holm#','95 % interval, corrected#','95 % interval, bootstrap#','Hedges’ g#','Lower in#']
-    caption = f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other method, in {v.part} MSE per subject. Negative: the method is better. " \
+    head = ['Against','Splits#',with_unit(f'Difference in {v.title}',unit_of(v.metric,v.unit))+'#','p, Student’s t (paper’s test)#','p, corrected#','p, Holm#','95 % interval, corrected#','95 % interval, bootstrap#','Hedges’ g#','Lower in#']
+    caption = f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other method, in {v.part} {v.title} per subject. Negative: the method is better. " \
         f"Student’s t is not paired{'' if v.independent else ' and, treating splits as independent, too optimistic'}; Holm’s adjustment runs over this table. The paper’s p values are not public."
     return table(f'paper-{number_}', caption, head, rows, C)
 
@@ -383,8 +411,8 @@ def contrasts_table(v:Basis):
         word = dict(lower='lower error', higher='higher error', open='not settled', unknown='no result yet')[outcome(c)]
         rows.append([cell(who(v.arms,c.arm,c.predictor), f'minus {who(v.arms,c.reference,c.reference_predictor)}', sort=c.Index, cls=colour(arms[c.arm].group) if c.arm in arms else ''),
                      cell(c.question, cls='text'), number(c.n,0), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm,word), number(c.g,2,sign=True), between(c.boot_lo,c.boot_hi,d), p_cell(c.p_paired,f'Student {_p(c.p_student)}')])
-    head = ['Comparison','Question','Splits#',with_unit('Difference',squared(v.unit))+'#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','95 % interval, bootstrap#','p, paired t#']
-    return table('contrasts', f'Comparisons declared in study.json, in {v.part} MSE per subject. '
+    head = ['Comparison','Question','Splits#',with_unit('Difference',unit_of(v.metric,v.unit))+'#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','95 % interval, bootstrap#','p, paired t#']
+    return table('contrasts', f'Comparisons declared in study.json, in {v.part} {v.title} per subject. '
                  f'{"Splits are independent here, so the corrected test is the paired t." if v.independent else "The last column treats splits as independent and is too optimistic."} Student’s t is the paper’s own test (threshold 0.1).', head, rows, C, 'No comparison was declared.')
 
 # %% ../nbs/18_report.ipynb #c040
@@ -423,15 +451,18 @@ def fidelity_tables(v:Basis):
     if names: yield quality_table(v, 'regions', f"Mean absolute error within each tissue region of the true {T}: {over}.", {c:(with_unit(c[4:],u),1) for c in names}, '')
 
 # %% ../nbs/18_report.ipynb #c044
+def planned_sizes(v:Basis)->tuple:
+    "True differences worth planning for: those of the metric in this unit, otherwise 5, 10 and 20 % of the target-only arm's error"
+    pure = [s.mean for k,s in v.scores.items() if k[:2]==('subject',v.metric) and (v.arms[v.arms.arm==k[2]].group=='target only').any()]
+    return dict(METRICS[v.metric].plan).get(unit_of(v.metric, v.unit)) or tuple(f*pure[0] for f in (.05,.1,.2) if pure and np.isfinite(pure[0]))
+
 def planned_table(v:Basis):
     "Power of the declared comparisons now, and how large a study would have to be"
-    C, info = v.C[:len(v.study['contrasts'])], {a.arm:a for a in v.arms.itertuples()}
-    pure = next((s.mean for k,s in v.scores.items() if k[:2]==('subject','mse') and info[k[2]].group=='target only'), np.nan)
-    sizes = (5,10,20) if v.unit=='years' else tuple(f*pure for f in (.05,.1,.2)) if np.isfinite(pure) else ()
+    C, info, sizes = v.C[:len(v.study['contrasts'])], {a.arm:a for a in v.arms.itertuples()}, planned_sizes(v)
     p = planned(C, v.ratio, sizes) if sizes else pd.DataFrame(columns=list(planned(C[:0], 0)))
     many = lambda x: cell('never', sort=1e12, cls='num') if np.isposinf(x) else number(x,0)
-    rows = [[cell(who(v.arms,c.arm,c.predictor), f'minus {who(v.arms,c.reference,c.reference_predictor)}', sort=i, cls=colour(info[c.arm].group)), number(c.difference, decimals(sizes,2)), number(c.sd,1), number(c.n,0), number(c.power,2), many(c.splits), many(c.subjects)] for i,c in enumerate(p.itertuples())]
-    u = squared(v.unit)
+    rows = [[cell(who(v.arms,c.arm,c.predictor), f'minus {who(v.arms,c.reference,c.reference_predictor)}', sort=i, cls=colour(info[c.arm].group)), number(c.difference, decimals(sizes,2)), number(c.sd, max(1, decimals(sizes,2))), number(c.n,0), number(c.power,2), many(c.splits), many(c.subjects)] for i,c in enumerate(p.itertuples())]
+    u = unit_of(v.metric, v.unit)
     head = ['Comparison',with_unit('True difference',u)+'#',with_unit('SD over splits',u)+'#','Splits now#','Power now#','Splits for 80 %#','Subjects for 80 %#']
     return table('planned', 'The chance to find a true difference of a given size at 5 %, unadjusted, with the spread that was observed; and the number of such splits, or of test subjects for two trained predictors, that would find it in 80 % of studies.', head, rows, p, 'No comparison has two finished splits.')
 
@@ -473,28 +504,60 @@ def probe_tables(v:Basis)->list:
     def other(p):
         q = v.t['probes'][v.t['probes'].probe==p]
         return probes_wide(v, p, {m:m for m in dict.fromkeys(q.metric)}, f'{p[:1].upper()+p[1:]}.') if q.about.nunique()<2 else probe_rows(v, p)
-    return [known.get(p, other)(p) for p in dict.fromkeys(v.t['probes'].probe) if p!='features']
+    left = {'features'} | (_number_probes if v.classes else set())
+    return [known.get(p, other)(p) for p in dict.fromkeys(v.t['probes'].probe) if p not in left]
+
+_number_probes = {'label outside the brain','judge'} # squared errors of a label that is a number
+
+def left_words(v:Basis)->str:
+    "What a study of classes cannot show, or an empty text"
+    if not v.classes or not v.arms.weight.notna().any(): return ''
+    return f'Left out, since {v.label[0]} is a class and not a number: what a judge reads in translations, the judge’s own error, and the search for the label outside the brain. All are errors of a number.'
 
 # %% ../nbs/18_report.ipynb #c049
+def label_cell(study, c, most:int=6):
+    "Mean and standard deviation of a cohort's labels, or how many subjects each class has"
+    classes = classes_of(study)
+    if not classes: return mean_sd(c['label_mean'], c['label_sd'], 1)
+    n = class_counts(c.get('labels') or [], classes)
+    lines = [f'{k} {n}' for k,n in zip(n, classes)]
+    return cell('', '\n'.join(lines[:most]+[f'and {len(lines)-most} more classes']*(len(lines)>most)), sort=n[-1]/max(sum(n),1), cls='num')
+
 def cohorts_table(study):
     "The cohorts for readers: Table 1 of the paper"
     rows, flat, ours = [], [], not strangers(study)
     for n,c in study['cohorts'].items():
         w, role, size = c.get('window'), 'target' if n==study['target'] else 'source' if n in study['sources'] else 'other', c.get('size')
-        rows.append([cell(c['modality'], f'{n}, {role}'), cell('phantom' if c['phantom'] else 'scans'), number(c['n_subjects'],0), number(c['n_slices'],0), cell(f'{size[0]}×{size[1]}' if size else '–', sort=size[0] if size else ''), mean_sd(c['label_mean'],c['label_sd'],1),
+        rows.append([cell(c['modality'], f'{n}, {role}'), cell('phantom' if c['phantom'] else 'scans'), number(c['n_subjects'],0), number(c['n_slices'],0), cell(f'{size[0]}×{size[1]}' if size else '–', sort=size[0] if size else ''), label_cell(study, c),
                      cell(f"{w[0]:g} to {w[1]:g} {c['unit']}".replace('-','−') if w else 'fitted on training images'), cell(c['fingerprint'], cls='code'), *(cell(PAPER_COUNTS.get(c['dataset'],'–'), cls='text') for _ in range(ours)), cell(c.get('notes') or '–', cls='text')])
         flat.append({'cohort':n, 'role':role} | {k:v for k,v in c.items() if k!='labels'})
     t = study['cohorts'][study['target']]
-    head = ['Cohort','Kind','Subjects#','Slices#','Pixels#',with_unit(f"Mean {t['label_name']}",t['label_unit'])+'#','Window','Fingerprint',*['Paper']*ours,'Notes']
+    head = ['Cohort','Kind','Subjects#','Slices#','Pixels#',f"Subjects by {t['label_name']}#" if classes_of(study) else with_unit(f"Mean {t['label_name']}",t['label_unit'])+'#','Window','Fingerprint',*['Paper']*ours,'Notes']
     return table('cohorts', 'Table 1 of the paper: the cohorts, as the study declares them. The fingerprint is a hash of images, subjects and labels.', head, rows, pd.DataFrame(flat))
 
-# %% ../nbs/18_report.ipynb #c051
-def missing_table(runs, arms):
-    "Runs that are missing or failed, with the reason"
-    bad, titles = runs[runs.status!='done'], arms.set_index('arm').title
-    rows = [[cell(titles.get(r.arm, r.arm), f'read by {", ".join(titles.get(a,a) for a in r.arms.split(","))}' if ',' in r.arms else ''), number(r.split,0), cell(r.status, cls='bad'), cell(r.reason, cls='text')] for r in bad.itertuples()]
-    return table('missing-runs', f'{len(bad)} of {len(runs)} runs have no result. Comparisons use the splits that both arms have finished.', ['Run','Split#','Status','Reason'], rows, bad, 'None: every run of the study is finished.')
+# %% ../nbs/18_report.ipynb #c052
+def executed(
+    folder,     # The study's folder
+    run:str,    # Name of the run
+    split:int,
+    alone:bool, # Whether the run has a notebook of its own for sure; otherwise it may be in the one of the short runs
+)->str:         # Relative to the folder, as a link; empty where there is none
+    "The notebook that a run was executed in"
+    for name in (f'{run}-split{split}', *[f'short-split{split}']*(not alone)):
+        for where in ('logs','notebooks'):
+            if (Path(folder)/where/f'{name}.ipynb').is_file(): return f"{where}/{quote(name, safe='')}.ipynb"
+    return ''
 
+def notebook_cell(href): return cell('executed notebook' if href else '–') | dict(href=href)
+
+def missing_table(runs, arms, folder):
+    "Runs that are missing or failed, with the reason and a link to the executed notebook"
+    bad, titles, guided = runs[runs.status!='done'], arms.set_index('arm').title, set(arms[arms.guidance!=''].run)
+    rows = [[cell(titles.get(r.arm, r.arm), f'read by {", ".join(titles.get(a,a) for a in r.arms.split(","))}' if ',' in r.arms else ''), number(r.split,0), cell(r.status, cls='bad'), cell(r.reason, cls='text'),
+             notebook_cell(executed(folder, r.arm, r.split, r.arm in guided))] for r in bad.itertuples()]
+    return table('missing-runs', f'{len(bad)} of {len(runs)} runs have no result. Comparisons use the splits that both arms have finished.', ['Run','Split#','Status','Reason','Notebook'], rows, bad, 'None: every run of the study is finished.')
+
+# %% ../nbs/18_report.ipynb #c053
 def provenance_table(runs, arms):
     "Code, data and machine of every run"
     rows = [[cell(r.arm), number(r.split,0), number(r.seed,0), cell(r.status, cls='' if r.status=='done' else 'bad'), cell(r.commit[:10] or '–', dict(true='uncommitted changes',false='').get(r.dirty,''), cls='code'), cell(' '.join(filter(None,(r.device,r.precision))) or '–'),
@@ -516,7 +579,7 @@ def provenance_notes(runs):
     same = 'All finished runs come from one commit, one set of versions, one kind of device and one precision.'
     return (notes or [same] if len(done) else ['No run is finished.'])+([f'Training took {done.seconds.sum()/3600:.1f} hours in all.'] if len(done) and done.seconds.notna().any() else [])
 
-# %% ../nbs/18_report.ipynb #c054
+# %% ../nbs/18_report.ipynb #c056
 def sweep_pools(v:Basis)->list: # (sources, predictor, name of the arm without guidance or None, arms by weight, variants)
     "The forms of guidance of each source and predictor"
     a, out = v.arms, []
@@ -530,20 +593,20 @@ def sweep_pools(v:Basis)->list: # (sources, predictor, name of the arm without g
 def sweep_contrasts(v:Basis):
     "Every form of guidance against no guidance, Holm over all of them"
     pairs = [dict(arm=a, predictor=p, reference=none, reference_predictor=p, question=s) for s,p,none,on,var in sweep_pools(v) if none for a in [*on.arm, *var.arm]]
-    return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio)
+    return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio, metric=v.metric)
 
-# %% ../nbs/18_report.ipynb #c055
+# %% ../nbs/18_report.ipynb #c057
 def sweep_table(v:Basis, C):
     "The forms of guidance for readers"
-    info, d, dm = {a.arm:a for a in v.arms.itertuples()}, decimals(C.difference), precision(v, 'subject', 'mse')
+    info, d, dm = {a.arm:a for a in v.arms.itertuples()}, decimals(C.difference), precision(v, 'subject', v.metric)
     rows = []
     for c in C.itertuples():
         a = info[c.arm]
         weight = cell(f'{a.weight:.3g}', sort=repr(a.weight), cls='num') if np.isfinite(a.weight) else number(np.nan)
         rows.append([arm_cell(a, c.predictor), cell(modalities(v.study,a)), cell(a.variant or 'weight only'), weight, number(c.n,0),
-                      score_cell(v,'subject','mse',c.arm,c.predictor,dm), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm), number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')])
-    head = ['Arm','Source','Form','λ#','Splits#',score_title('mse','subject',v.unit,v.part)+'#','Minus no guidance#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','Lower in#']
-    return table('sweep', f'Every form of guidance against the same training without guidance, in {v.part} MSE per subject, paired by split. λ: weight on standardised labels; Holm’s adjustment runs over this table.', head, rows, C)
+                      score_cell(v,'subject',v.metric,c.arm,c.predictor,dm), number(c.difference,d,sign=True), between(c.lo,c.hi,d), p_cell(c.p), p_cell(c.p_holm), number(c.g,2,sign=True), cell(f'{c.wins} of {c.n}', sort=c.wins/max(c.n,1), cls='num')])
+    head = ['Arm','Source','Form','λ#','Splits#',score_title(v.metric,'subject',v.unit,v.part)+'#','Minus no guidance#','95 % interval, corrected#','p, corrected#','p, Holm#','Hedges’ g#','Lower in#']
+    return table('sweep', f'Every form of guidance against the same training without guidance, in {v.part} {v.title} per subject, paired by split. λ: weight on standardised labels; Holm’s adjustment runs over this table.', head, rows, C)
 
 def sweep_section(v:Basis):
     "Text, figures and table of the sweep; None if the study has none"
@@ -554,18 +617,18 @@ def sweep_section(v:Basis):
         names, id = [(a,p) for a in [none,*on.arm] if a], f"{s.replace('+','-')}-{p}"
         where = f"{modalities(v.study, SimpleNamespace(sources=s))}, {'refitted' if p=='refit' else p} predictor"
         for paired,what in ((False,'error'),(True,'difference from no guidance, paired by split')):
-            fig = sweep(M, v.arms, s, p, v.ratio, v.unit, v.part, paired)
-            figs.append(figure(f"sweep-{id}{'-paired' if paired else ''}", fig, f'{where}: {what}', scores_of(v, names), f'MSE over the weight of guidance, {where}: {what}'))
+            fig = sweep(M, v.arms, s, p, v.ratio, v.unit, v.part, paired, v.metric)
+            figs.append(figure(f"sweep-{id}{'-paired' if paired else ''}", fig, f'{where}: {what}', scores_of(v, names), f'{capital(v.title)} over the weight of guidance, {where}: {what}'))
         both = v.arms[v.arms.arm.isin([*var.arm, none])].assign(reads=p)
-        if len(var): figs.append(figure(f'variants-{id}', forest(M, both, v.ratio, label_unit=v.unit, part=v.part, reference=(none,p)), f'{where}: variants', scores_of(v, [(a,p) for a in both.arm])))
+        if len(var): figs.append(figure(f'variants-{id}', forest(M, both, v.ratio, metric=v.metric, label_unit=v.unit, part=v.part, reference=(none,p)), f'{where}: variants', scores_of(v, [(a,p) for a in both.arm])))
     return dict(text=sweep_words(C, v.arms, v.unit, v.part), figures=figs, table=sweep_table(v, C))
 
 def scores_of(v, keys):
-    "MSE per subject of these arms and predictors on every split"
-    M = v.t['metrics'][(v.t['metrics'].unit=='subject')&(v.t['metrics'].metric=='mse')]
+    "Error per subject of these arms and predictors on every split"
+    M = v.t['metrics'][(v.t['metrics'].unit=='subject')&(v.t['metrics'].metric==v.metric)]
     return M[[k in set(keys) for k in zip(M.arm, M.predictor)]]
 
-# %% ../nbs/18_report.ipynb #c058
+# %% ../nbs/18_report.ipynb #c060
 def drift_scores(quality):
     "Per training, source and split, over subjects: `shift` and `slope` of judge minus label, `mse` of the judge on translations and `mse_true` on true images"
     def of(g):
@@ -574,6 +637,8 @@ def drift_scores(quality):
         return dict(n=len(g), shift=e.mean(), slope=slope(g.label, e), mse=e.pow(2).mean(), mse_true=true)
     key = ['arm','source','split']
     return pd.DataFrame([dict(zip(key,k))|of(g) for k,g in drift_means(quality).groupby(key, sort=False)], columns=key+['n','shift','slope','mse','mse_true'])
+
+def drifts(v:Basis): return drift_scores(v.t['quality'][:0] if v.classes else v.t['quality']) # a drift is a difference of numbers
 
 def drift_ratio(v, D, source)->float:
     "n_test / n_train for held-out source subjects, or that of target subjects if it is larger: the splits share both"
@@ -598,13 +663,13 @@ def drift_table(v:Basis, D):
     caption = f'What an independent judge reads in translations of held-out subjects. Drift: judged minus true {n}. Slope: of the drift over the true {n}; −1 if all translations look alike in {n}. MSE: how badly the {n} survives translation. Small numbers: corrected 95 % intervals over splits; p unadjusted.'
     return table('drift', caption, head, rows, D)
 
-# %% ../nbs/18_report.ipynb #c059
+# %% ../nbs/18_report.ipynb #c061
 def drift_section(v:Basis):
     "Text, table and figures of the drift; None if nothing was judged or no region's share was measured"
     q, a = v.t['quality'], owners(v.arms[v.arms.set!='sweep'])
-    D, R, figs = drift_scores(q), regions(q), []
+    D, R, figs = drifts(v), regions(q), []
     if not len(D) and not R: return None
-    means = drift_means(q)
+    means = drift_means(q[:0] if v.classes else q)
     limits, gaps = (ends(means.label), ends((means.judge-means.label)[means.arm.isin(a.arm)])) if len(means) else (None,None)
     for b in a.itertuples():
         for s,g in means[means.arm==b.arm].groupby('source'):
@@ -613,16 +678,16 @@ def drift_section(v:Basis):
     ratio = max([drift_ratio(v, D, s) for s in set(D.source)], default=v.ratio)
     flat = lambda r: share_means(q[q.arm.isin(a.arm)], r).rename(f'share_{r}').reset_index()
     regional = [figure(f'share-{r}', shares(q, a, r, ratio), r, flat(r), f'Drift of the share of {r} per arm') for r in R]
-    return dict(text=v.study.get('judge','').rstrip('.'), table=drift_table(v, D), pages=paged(figs), shares=regional)
+    return dict(text='' if v.classes else v.study.get('judge','').rstrip('.'), table=None if v.classes else drift_table(v, D), pages=paged(figs), shares=regional)
 
-# %% ../nbs/18_report.ipynb #c062
+# %% ../nbs/18_report.ipynb #c064
 def worst_subjects(
     predictions,  # Table `predictions`
     each:int=3,   # Per arm and predictor
-):                # Their rows, largest error first; `all_arms`: mean absolute error of all arms on this subject and split
+):                # Their rows, largest error first: `error` (of classes the cross-entropy), its `size`; `all_arms`: mean size over all arms on this subject and split
     "The subjects with the largest error of every arm, over splits"
     s = subject_means(predictions)
-    s['error'] = s.prediction-s.label
+    s['error'] = ERRORS['ce'](s) if class_columns(s) else s.prediction-s.label
     s['size'] = s.error.abs()
     s['all_arms'] = s.groupby(['split','cohort','subject'])['size'].transform('mean')
     return s.sort_values('size', ascending=False, kind='stable').groupby(['arm','predictor'], sort=False).head(each)
@@ -630,27 +695,28 @@ def worst_subjects(
 def worst_table(v:Basis, arms):
     "The worst subjects for readers"
     w, rows = worst_subjects(v.t['predictions'][v.t['predictions'].arm.isin(arms.arm)]), []
-    d = decimals(w['size'])
+    d, (n, u), names = decimals(w['size']), v.label, v.classes
+    said = (lambda r: [cell(names[int(r.label)]), cell(names[int(r.prediction)]), number(getattr(r, f'p{int(r.label)}'),3)]) if names else (lambda r: [number(r.label,1), number(r.prediction,1)])
     for a,p in rows_of(arms):
         for r in w[(w.arm==a.arm)&(w.predictor==p)].itertuples():
-            rows.append([arm_cell(a,p), cell(r.subject, cls='code'), number(r.split,0), number(r.label,1), number(r.prediction,1), number(r.error,d,sign=True), number(r.all_arms,d)])
-    n, u = v.label
-    head = ['Arm','Subject','Split#',with_unit(f'True {n}',u)+'#',with_unit(f'Predicted {n}',u)+'#',with_unit('Error',u)+'#',with_unit('Mean absolute error of all arms',u)+'#']
+            rows.append([arm_cell(a,p), cell(r.subject, cls='code'), number(r.split,0), *said(r), number(r.error,d,sign=not names), number(r.all_arms,d)])
+    head = [f'True {n}',f'Predicted {n}','Probability of the true class#','Cross-entropy (nats)#','Mean cross-entropy of all arms (nats)#'] if names else [with_unit(f'True {n}',u)+'#',with_unit(f'Predicted {n}',u)+'#',with_unit('Error',u)+'#',with_unit('Mean absolute error of all arms',u)+'#']
+    head = ['Arm','Subject','Split#',*head]
     return table('worst', 'The three subjects that each arm reads worst, over all splits.', head, rows, w)
 
-# %% ../nbs/18_report.ipynb #c065
+# %% ../nbs/18_report.ipynb #c067
 def leak_rows(v:Basis)->list:
     "A sentence on every arm whose split leaks"
     pure, out = v.arms[v.arms.group=='target only'], []
     for a in v.arms[v.arms.by.map(shares_subjects)].itertuples():
         p = a.reads.split(',')[-1]
-        s, ref = v.scores.get(('subject','mse',a.arm,p)), v.scores.get(('subject','mse',pure.arm.iloc[0],'refit')) if len(pure) else None
+        s, ref = v.scores.get(('subject',v.metric,a.arm,p)), v.scores.get(('subject',v.metric,pure.arm.iloc[0],'refit')) if len(pure) else None
         said = f'{a.title}: slices of one subject stand in training and in {v.part}. It demonstrates leakage and says nothing about new subjects.'
-        if s and ref: said += f' Its MSE per subject is {num(s.mean,decimals([s.mean]))} {squared(v.unit)}; {pure.title.iloc[0]}, whose subjects are kept apart, has {num(ref.mean,decimals([ref.mean]))}.' + (' What looks better here is leakage, not skill.' if s.mean<ref.mean else '')
+        if s and ref: said += f' Its {v.title} per subject is {num(s.mean,decimals([s.mean]))} {unit_of(v.metric,v.unit)}; {pure.title.iloc[0]}, whose subjects are kept apart, has {num(ref.mean,decimals([ref.mean]))}.' + (' What looks better here is leakage, not skill.' if s.mean<ref.mean else '')
         out.append(said)
     return out
 
-# %% ../nbs/18_report.ipynb #c068
+# %% ../nbs/18_report.ipynb #c070
 def within(items, budget:int):
     "The items (key, text, ...) in their order, until the texts exceed `budget`; the first of each key is always kept"
     kept, spent, seen = [], 0, set()
@@ -684,7 +750,7 @@ def gallery_pages(
     for arm,h,worst in sorted(within(html, budget), key=lambda x: x[2]): pages[arm]['strips'].append(dict(worst=worst, html=Markup(h)))
     return list(pages.values())
 
-# %% ../nbs/18_report.ipynb #c069
+# %% ../nbs/18_report.ipynb #c071
 def pair_pages(
     v:Basis,
     each:int=2,            # Cases on a page
@@ -707,7 +773,20 @@ def pair_pages(
             out.append(dict(title=f'{c.title} beside {m.title}, '+(f'cases {k+1} to {min(k+each,len(kept))}' if k+1<min(k+each,len(kept)) else f'case {k+1}')+f' of {len(kept)}', caption=f'Split {both[0]}, held-out subjects.{left}', strips=[dict(worst=False, html=Markup(x)) for _,x in kept[k:k+each]]))
     return out
 
-# %% ../nbs/18_report.ipynb #c072
+# %% ../nbs/18_report.ipynb #c073
+def blanked(path)->bool:
+    "Whether a gallery says that everything near the skin is blanked in its pictures"
+    g = read_gallery(path)
+    return bool(g.get('blanked', False))
+
+def face_words(v:Basis)->tuple: # (sentence, whether it is a warning); empty for phantoms or without pictures
+    "Whether faces could be recognised in the pictures"
+    paths = sorted(set(v.t['galleries'].path))
+    if all(c['phantom'] for c in v.study['cohorts'].values()) or not paths: return '', False
+    if all(map(blanked, paths)): return 'Everything within 15 mm of the skin is blanked, so that no face is shown.', False
+    return 'This report shows pictures of people in which faces may be recognisable: it is not for publication.', True
+
+# %% ../nbs/18_report.ipynb #c077
 _leaks = dict(slice='Slices were split at random, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.',
               counts='Slices were split by the published counts, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.')
 
@@ -730,13 +809,13 @@ def data_words(study)->str:
     res = (f"Phantom: {', '.join(phantoms)}. Their anatomy, their intensities and the effect of {c[study['target']]['label_name']} on both are computed; no scanner and no person stands behind a single image. " if phantoms else '')
     return res + (f"Scans: {', '.join(scans)}; the notes in the table say where they come from. " if scans else '') + 'A shift between the distributions of target and source labels is part of any effect of translated images.'
 
-# %% ../nbs/18_report.ipynb #c073
+# %% ../nbs/18_report.ipynb #c078
 def scored_words(study)->str:
     "Whether test subjects were read at all, or an empty text"
     if part_of(study)=='test': return ''
     return 'Every error in this report is that of validation subjects. No test subject was read: this study chooses, another one tests.'
 
-# %% ../nbs/18_report.ipynb #c075
+# %% ../nbs/18_report.ipynb #c080
 def question(study, arms=None)->str:
     "The study's question in its own labels and modalities"
     c = study['cohorts']; t = c[study['target']]
@@ -759,26 +838,42 @@ def done_words(runs)->str:
     n = (runs.status=='done').sum()
     return f"{n} of {len(runs)} runs are finished."
 
-# %% ../nbs/18_report.ipynb #c078
+# %% ../nbs/18_report.ipynb #c083
 def shown_arms(arms, most:int=12):
     "The arms of figures and galleries: without the sweep, unless the study is small or has nothing else"
     plain = arms[arms.set!='sweep']
     return arms if len(rows_of(arms))<=most or not len(plain) else plain
 
 def predicted_pages(v:Basis, arms, each:int=3)->list:
-    "Pages of figures on common axes: predicted over true for some arms, then below the gap over true with its slope"
+    "Pages of two figures per arm and predictor, one above the other"
+    both = list((class_figures if v.classes else number_figures)(v, arms))
+    rows = [both[i:i+each] for i in range(0, len(both), each)]
+    return [dict(title=', '.join(f['caption'] for f,_ in r), caption='', figures=[f for f,_ in r]+[g for _,g in r]) for r in rows]
+
+def class_figures(v:Basis, arms):
+    "Confusion matrix and calibration"
+    of, name = dict(list(v.t['predictions'].groupby(['arm','predictor']))), v.label[0]
+    for a,p in rows_of(arms):
+        if (a.arm,p) not in of: continue
+        s, text = subject_means(of[a.arm,p]), who(v.arms, a.arm, p)
+        N, c = confusions(s), calibrated(s)
+        flat = pd.DataFrame([dict(true=t, predicted=q, subjects=N[i,j]) for i,t in enumerate(v.classes) for j,q in enumerate(v.classes)])
+        yield (figure(f'predicted-{a.order}-{p}', confusion(of[a.arm,p], v.arms, a.arm, p, v.classes, name), text, flat, f'Confusion matrix of {name}, {len(s)} subjects, {text}'),
+               figure(f'calibration-{a.order}-{p}', calibration(of[a.arm,p], v.arms, a.arm, p, v.classes), f'{text}: calibration error {num(calibration_error(c),2)}', c, f'How often a class of {name} is true over its predicted probability, {text}'))
+
+# %% ../nbs/18_report.ipynb #c084
+def number_figures(v:Basis, arms):
+    "Predicted over true, and the gap over true with its slope, on common axes"
     S, of, b = subject_means(v.t['predictions']), dict(list(v.t['predictions'].groupby(['arm','predictor']))), slopes(v.t['predictions']).groupby(['arm','predictor']).slope.agg(['mean','std'])
     limits, name = label_limits(S[S.arm.isin(arms.arm)]), v.label[0]
-    shown, both = S[S.arm.isin(arms.arm)], []
+    shown = S[S.arm.isin(arms.arm)]
     ages, gaps = (ends(S.label), ends(shown.prediction-shown.label)) if len(shown) else (None,None)
     for a,p in rows_of(arms):
         s = S[(S.arm==a.arm)&(S.predictor==p)].assign(gap=lambda d: d.prediction-d.label)[['split','subject','label','prediction','gap']]
         if not len(s): continue
         text, said = who(v.arms, a.arm, p), num(b['mean'][a.arm,p],2,True)+(f" ± {num(b['std'][a.arm,p],2)}" if np.isfinite(b['std'][a.arm,p]) else '')
-        both.append((figure(f'predicted-{a.order}-{p}', predicted(of[a.arm,p], v.arms, a.arm, p, v.label, limits), text, s.drop(columns='gap'), f'Predicted against true {name} of {len(s)} subjects, {text}'),
-                     figure(f'bias-{a.order}-{p}', bias(of[a.arm,p], v.arms, a.arm, p, v.label, ages, gaps), f'{text}: slope {said}', s.drop(columns='prediction'), f'Prediction minus {name} against {name}, {text}; slope {said}')))
-    rows = [both[i:i+each] for i in range(0, len(both), each)]
-    return [dict(title=', '.join(f['caption'] for f,_ in r), caption='', figures=[f for f,_ in r]+[g for _,g in r]) for r in rows]
+        yield (figure(f'predicted-{a.order}-{p}', predicted(of[a.arm,p], v.arms, a.arm, p, v.label, limits), text, s.drop(columns='gap'), f'Predicted against true {name} of {len(s)} subjects, {text}'),
+               figure(f'bias-{a.order}-{p}', bias(of[a.arm,p], v.arms, a.arm, p, v.label, ages, gaps), f'{text}: slope {said}', s.drop(columns='prediction'), f'Prediction minus {name} against {name}, {text}; slope {said}'))
 
 def curve_figures(v:Basis, arms, bins:int=60):
     "One figure per stage and term of the loss; a training is drawn once"
@@ -788,21 +883,21 @@ def curve_figures(v:Basis, arms, bins:int=60):
     B = binned(h, bins)
     for i,((stage,name),g) in enumerate(B.groupby(['stage','name'], sort=False)): yield figure(f'curve-{i}', curves(B, own, stage, name), f'{stage}: {name}', g, f'{name} of stage {stage} over training steps')
 
-# %% ../nbs/18_report.ipynb #c079
+# %% ../nbs/18_report.ipynb #c085
 def _head(v:Basis):
     "The page's top: question, answer, warnings, first table"
     study, C, mark, top = v.study, v.C[:len(v.study['contrasts'])], leak_words(v.study['by']), headline(v)
-    result = answer(C, v.arms, study['contrasts'], v.unit, v.part)
-    return dict(name=study['name'], preset=study['preset'], splits=study['splits'], by=kind_words(study['by']), question=question(study, v.arms), answer=result, tone=result['tone'], leak=mark[0], leak_text=mark[1], phantom=phantom_words(study), scored=scored_words(study), warnings=study['warnings'],
-                done_text=done_words(v.t['runs']), missing=missing_table(v.t['runs'], v.arms), arms=arms_table(v, top) if len(top) else sweep_table(v, v.sweep) | dict(id='arms'), independent=v.independent, label_name=v.label[0], target=v.target['modality'], part=v.part, version=__version__)
+    result, faces = answer(C, v.arms, study['contrasts'], v.unit, v.part), face_words(v)
+    return dict(name=study['name'], preset=study['preset'], splits=study['splits'], by=kind_words(study['by']), question=question(study, v.arms), answer=result, tone=result['tone'], leak=mark[0], leak_text=mark[1], phantom=phantom_words(study), scored=scored_words(study), warnings=study['warnings']+[faces[0]]*faces[1], faces=faces,
+                done_text=done_words(v.t['runs']), missing=missing_table(v.t['runs'], v.arms, v.t['folder']), arms=arms_table(v, top) if len(top) else sweep_table(v, v.sweep) | dict(id='arms'), independent=v.independent, label_name=v.label[0], classes=v.classes, target=v.target['modality'], part=v.part, version=__version__)
 
 def _results(v:Basis):
     "Errors, comparisons, the paper's tables, the sweep"
     shown, C = shown_arms(v.arms), v.C[:len(v.study['contrasts'])]
     controls = v.arms[v.arms.set=='controls']
-    errors = figure('forest', forest(v.t['metrics'], shown, v.ratio, label_unit=v.unit, part=v.part), f'{v.part.capitalize()} MSE per subject. Pale: one split. Large: mean over splits with its corrected 95 % interval. '
+    errors = figure('forest', forest(v.t['metrics'], shown, v.ratio, metric=v.metric, label_unit=v.unit, part=v.part), f'{v.part.capitalize()} {v.title} per subject. Pale: one split. Large: mean over splits with its corrected 95 % interval. '
                     + ('Dotted: mean of the target-only arm.' if (shown.group=='target only').any() else '')+(' Forms of guidance are in the sweep.' if len(shown)<len(v.arms) else ''), scores_of(v, [(a.arm,p) for a,p in rows_of(shown)]))
-    diffs = figure('differences', differences(C, v.t['metrics'], v.arms, v.ratio, v.unit, v.part), f'Paired differences in {v.part} MSE per subject: one split (pale), mean and corrected 95 % interval. Left of zero the first arm’s error is lower.', C)
+    diffs = figure('differences', differences(C, v.t['metrics'], v.arms, v.ratio, v.unit, v.part), f'Paired differences in {v.part} {v.title} per subject: one split (pale), mean and corrected 95 % interval. Left of zero the first arm’s error is lower.', C)
     return dict(key=[dict(colour=colour(g), text=g) for g in dict.fromkeys(shown.group)], forest=errors, contrasts=contrasts_table(v), ratio=f'{v.ratio:.2f}', differences=diffs if (C.n>0).any() else None, planned=planned_table(v),
                 paper=paper_tables(v), paper_text=paper_words(v.study), sweep=sweep_section(v), predicted=predicted_pages(v, shown), scores=scores_table(v), leaks=leak_rows(v), worst=worst_table(v, shown),
                 controls=arms_table(v, controls, 'control-arms', 'Controls: what the method is not', about=True) if len(controls) else None)
@@ -810,13 +905,13 @@ def _results(v:Basis):
 def _pictures(v:Basis):
     "Translations: pictures, fidelity, drift, probes"
     shown = shown_arms(v.arms)
-    return dict(galleries=gallery_pages(v, shown), pairs=pair_pages(v), legend=_bar(v.target), fidelity=list(fidelity_tables(v)), drift=drift_section(v), probes=probe_tables(v))
+    return dict(galleries=gallery_pages(v, shown), pairs=pair_pages(v), legend=_bar(v.target), fidelity=list(fidelity_tables(v)), drift=drift_section(v), probes=probe_tables(v), left_out=left_words(v))
 
-# %% ../nbs/18_report.ipynb #c080
+# %% ../nbs/18_report.ipynb #c086
 def _record(v:Basis):
     "Data, splits, curves and provenance"
     study, runs = v.study, v.t['runs']
-    cohorts = figure('labels', labels(study['cohorts'], study['target']), f'Distribution of {v.label[0]} in each cohort, one count per subject; line: mean.', _label_rows(study))
+    cohorts = figure('labels', labels(study['cohorts'], study['target']), f"Distribution of {v.label[0]} in each cohort, {'in percent of its subjects' if v.classes else 'one count per subject; line: mean'}.", _label_rows(study))
     return dict(cohorts=cohorts_table(study), data_text=data_words(study), labels=cohorts, splits_text=splits_words(study, v.ratio), curves=list(curve_figures(v, shown_arms(v.arms))),
                 provenance=provenance_table(runs, v.arms), provenance_notes=provenance_notes(runs), versions=_versions(runs))
 
@@ -829,10 +924,11 @@ def context(
     "Everything in the report, computed from the tables"
     v = basis(t)
     view = _head(v) | _results(v) | _pictures(v) | _record(v)
-    absent = {k for k in ('paper','sweep','drift','probes','curves') if not view[k]} | ({'controls'} if not view['controls'] and not view['leaks'] else set())
+    absent = {k for k in ('paper','sweep','drift','probes','curves') if not view[k] and not (k=='probes' and view['left_out'])} | ({'controls'} if not view['controls'] and not view['leaks'] else set())
     view['contents'] = [(k,x) for k,x in _contents.items() if k not in absent]
     C = v.C[:len(v.study['contrasts'])]
-    return view, dict(summary=v.S, contrasts=C, fidelity=fidelity(t['quality']), slopes=slopes(t['predictions']), sweep=v.sweep, drift=drift_scores(t['quality']), worst=worst_subjects(t['predictions']))
+    numbers = {} if v.classes else dict(slopes=slopes(t['predictions']), drift=drifts(v))
+    return view, dict(summary=v.S, contrasts=C, fidelity=fidelity(t['quality']), sweep=v.sweep, worst=worst_subjects(t['predictions'])) | numbers
 
 def _bar(target):
     from markupsafe import Markup
@@ -841,7 +937,7 @@ def _bar(target):
 def _label_rows(study): return pd.DataFrame([dict(cohort=n, label=v) for n,c in study['cohorts'].items() for v in c['labels']])
 def _versions(runs): return '\n\n'.join(json.dumps(_json(v), indent=1) for v in runs[runs.status=='done'].versions.unique())
 
-# %% ../nbs/18_report.ipynb #c082
+# %% ../nbs/18_report.ipynb #c088
 def render(
     view:dict,  # First result of `context`
 )->str:

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['TRIALS', 'SHORT', 'MAKERS', 'Data', 'load_cohorts', 'split_source', 'prepare', 'judge_of', 'encoded', 'labels', 'Run',
            'perform', 'source_rows', 'training_sets', 'train', 'more_images', 'searched_policy', 'predictor_steps',
-           'predictions_of', 'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of', 'probes_of',
-           'gallery_of', 'save_nets', 'load_net', 'nets_of', 'translate', 'predict', 'as_images', 'identity',
-           'settings', 'peak_mb', 'run_folder', 'fit', 'pulse', 'provenance_row', 'finish', 'make_cohorts', 'declare',
-           'standard_weight', 'shared_names', 'describe']
+           'predictions_of', 'constant_of', 'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of',
+           'probes_of', 'gallery_of', 'save_nets', 'load_net', 'nets_of', 'translate', 'predict', 'as_images',
+           'identity', 'settings', 'peak_mb', 'run_folder', 'fit', 'pulse', 'provenance_row', 'finish', 'make_cohorts',
+           'declare', 'standard_weight', 'shared_names', 'describe']
 
 # %% ../nbs/15_runs.ipynb #c002
 import json, time
@@ -23,7 +23,7 @@ from .cohort import Cohort, Norm, fit_norm, load_truth, truth_rows
 from .core import InputError, atomic, check_in, digest, provenance, read_json, write_json
 from .judge import features_of, fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
 from .nets import GENERATORS, make_predictor, seeded, stream
-from .predictor import TASKS, Standard, default_device, domain_accuracy, fit_predictor, precision_of, predict_labels
+from .predictor import TASKS, Encoded, Standard, default_device, domain_accuracy, fit_predictor, join, label_error, precision_of, predict_labels
 from .results import is_done, read_run, write_failure, write_run
 from .split import Split, check_leak, split_rows
 from .study import Arm, FitPredictor, FitTranslator, Study, arms_of, contrasts, preset_of, runs_of
@@ -53,6 +53,8 @@ def load_cohorts(study:Study)->dict: # name -> `Cohort`, target first
     for n,c in cs.items():
         if c.images.shape[1:]!=cs[study.target].images.shape[1:]:
             raise InputError(f"{folder/n}: images of {c.images.shape[1]}x{c.images.shape[2]} px, but {study.target} has {cs[study.target].images.shape[1]}x{cs[study.target].images.shape[2]}. Bring all cohorts of a study to one size")
+        a, b = (o.meta['label_classes'] for o in (c, cs[study.target]))
+        if a!=b: raise InputError(f"{folder/n}: label_classes is {a}, but {study.target} has {b}. All cohorts of a study need the same label")
     return cs
 
 def split_source(study:Study, cohort:Cohort, index:int)->Split:
@@ -77,7 +79,7 @@ def prepare(
     parts = {n:split_source(study, c, index) for n,c in sources.items()}
     for n,p in parts.items(): check_leak(p, sources[n])
     truths = {n:(rows, t, at) for n,c in sources.items() if (t:=load_truth(c)) is not None for rows,at in [truth_rows(c, t)]}
-    d = Data(target, split, sources, parts, truths, {}, Standard.fit(target.frame.label.to_numpy()[split.rows('train')]), judge_of(study))
+    d = Data(target, split, sources, parts, truths, {}, Standard.fit(target.frame.label.to_numpy()[split.rows('train')], len(target.meta['label_classes'] or ())), judge_of(study))
     d.norms[study.target] = target.norm or fit_norm(target.images[split.rows('train')])
     for n,c in sources.items(): d.norms[n] = c.norm or fit_norm(c.images[d.train(n)])
     return d
@@ -88,8 +90,9 @@ def judge_of(study:Study):
     return load_judge(Path(study.cohorts)/'judge') if study.judge else None
 
 # %% ../nbs/15_runs.ipynb #c009
-def encoded(norm:Norm, images)->Tensor: # `(N, 1, H, W)` in [-1, 1]
-    "Images `(N, H, W)` in natural units as a network reads them"
+def encoded(norm:Norm, images, rows=None)->Tensor: # `(N, 1, H, W)` in [-1, 1]
+    "Images `(N, H, W)` in natural units as a network reads them; with `rows`, these alone, and only when they are asked for"
+    if rows is not None: return Encoded((images, rows, norm))
     return torch.from_numpy(np.ascontiguousarray(norm.encode(images), np.float32))[:,None]
 
 def labels(cohort:Cohort, rows, standard:Standard)->Tensor: # `(N,)`
@@ -106,11 +109,10 @@ class Run:
     predictors:dict = field(default_factory=dict) # name -> `P`
     made:dict = field(default_factory=dict)       # name -> arguments of `make_predictor`
     policy:dict = None                            # The augmentation that was searched
-    constant:float = None                         # Mean label of the target training images
     history:list = field(default_factory=list)    # (stage, step, name, value)
 
     @property
-    def preset(self): return preset_of(self.study)
+    def preset(self): return preset_of(self.study, self.arm)
     @property
     def key(self): return (self.study.seed, f'split{self.index}')
     @property
@@ -118,7 +120,7 @@ class Run:
         return self.target_part('train')
     def target_part(self, part): # The same of any part
         d = self.data; rows = d.split.rows(part)
-        return encoded(d.norms[self.study.target], d.target.images[rows]), labels(d.target, rows, d.standard)
+        return encoded(d.norms[self.study.target], d.target.images, rows), labels(d.target, rows, d.standard)
 
 # %% ../nbs/15_runs.ipynb #c016
 @singledispatch
@@ -129,11 +131,11 @@ def perform(stage, run:Run):
 @perform.register
 def _(stage:FitTranslator, run:Run):
     d = run.data
-    source = {n:(encoded(d.norms[n], d.sources[n].images[rows]), r) for n in stage.sources for rows,r in [source_rows(stage, run, n)]}
-    j, history = fit_translator(stage, run.preset, source, run.target, d.standard.sd, *run.key, device=run.device,
+    source = {n:(encoded(d.norms[n], d.sources[n].images, rows), r) for n in stage.sources for rows,r in [source_rows(stage, run, n)]}
+    j, history = fit_translator(stage, run.preset, source, run.target, d.standard.scale, *run.key, device=run.device, classes=d.standard.classes,
                                 checkpoint=run.folder/f'checkpoint-{run.ident}.pt', progress=run.progress)
     run.generators = translators(j)
-    if not stage.standardise: run.predictors['joint'], run.made['joint'] = j.P, dict(stage.predictor) or run.preset.predictor # a standardised P has no single image to read
+    if not stage.standardise: run.predictors['joint'], run.made['joint'] = j.P, (dict(stage.predictor) or run.preset.predictor)|dict(n_out=d.standard.classes or 1) # a standardised P has no single image to read
     run.history += [('translator', *h) for h in history]
 
 # %% ../nbs/15_runs.ipynb #c017
@@ -148,7 +150,7 @@ def source_rows(
         rows = rows[(y>=known.min())&(y<=known.max())]
         if not len(rows): raise InputError(f"arm {run.arm.name!r}: no {name} subject has a label between {known.min():g} and {known.max():g}, the range of the {run.study.target} training labels. Leave this arm out of the study")
     if not stage.permute: return rows, labels(c, rows, d.standard)
-    mine = c.frame.iloc[rows].groupby('subject').label.mean()
+    mine = c.subjects.label.loc[np.unique(c.frame.subject.iloc[rows])]
     other = dict(zip(mine.index, np.random.default_rng(stream(*run.key, 'permute', name)).permutation(mine.to_numpy())))
     return rows, torch.from_numpy(d.standard.encode(c.frame.subject.iloc[rows].map(other).to_numpy(float))).float()
 
@@ -156,27 +158,27 @@ def source_rows(
 def training_sets(stage:FitPredictor, run:Run)->list: # (images, labels) of each entry of `stage.on`
     "Real, translated, augmented or true target images for a predictor; all sources of an entry share its part of a batch"
     d = run.data
-    def source(n): rows,r = source_rows(stage, run, n); return encoded(d.norms[n], d.sources[n].images[rows]), r
+    def source(n): rows,r = source_rows(stage, run, n); return encoded(d.norms[n], d.sources[n].images, rows), r
     def translated(n): y,r = source(n); return apply_net(run.generators[n][0], y, device=run.device), r
     def truth(n):
         if n not in d.truths: raise InputError(f"arm {run.arm.name!r} needs the true target images of {n!r}, but its cohort.json declares no truth. Leave this arm out of the study")
         rows, t, at = d.truths[n]
         keep = np.isin(rows, d.train(n))
-        return encoded(d.norms[run.study.target], t.images[at[keep]]), labels(d.sources[n], rows[keep], d.standard)
+        return encoded(d.norms[run.study.target], t.images, at[keep]), labels(d.sources[n], rows[keep], d.standard)
     makes = dict(target=lambda: [run.target], source=lambda: map(source, stage.sources), translated=lambda: map(translated, stage.sources),
                  truth=lambda: map(truth, stage.sources), augmented=lambda: [more_images(run, stage.policy)])
-    return [tuple(map(torch.cat, zip(*makes[o]()))) for o in stage.on]
+    return [(join(x), torch.cat(r)) for o in stage.on for x,r in [zip(*makes[o]())]]
 
 @perform.register
 def _(stage:FitPredictor, run:Run):
     if stage.policy=='searched' and not run.policy: run.policy = searched_policy(stage, run)
     sets, key = training_sets(stage, run), (*run.key, 'refit')
     run.made['refit'] = dict(stage.predictor) or run.preset.predictor
-    task = TASKS[stage.task](lambda n: seeded(lambda: make_predictor(**run.made['refit'], n_out=n), *key), len(sets))
-    if stage.task=='multitask': run.made['refit'] = run.made['refit'] | dict(n_out=len(sets))
+    task = TASKS[stage.task](lambda n: seeded(lambda: make_predictor(**run.made['refit'], n_out=n), *key), len(sets), run.data.standard.classes)
+    run.made['refit'] = run.made['refit'] | dict(n_out=task.heads(len(sets))*task.width)
     if stage.warm: task.net = run.predictors['refit']
     losses = train(task, sets, run, stage.share, *key, *(['warm'] if stage.warm else []))
-    run.predictors['refit'], run.constant = task.net, run.data.standard.mean
+    run.predictors['refit'] = task.net
     run.history += [('refit' if stage.share==1 else 'fine-tuning' if stage.warm else 'pretraining', i+10, 'loss', float(np.mean(losses[i:i+10]))) for i in range(0, len(losses), 10)]
 
 def train(task, sets, run:Run, share, *key)->list: # Losses
@@ -192,16 +194,16 @@ def more_images(run:Run, policy)->tuple: # Images `(copies*N, C, H, W)` and labe
     "Augmented copies of the target's training images"
     x, r = run.target
     copies = max([1]+[-(-len(run.data.train(n))//len(x)) for n in run.study.sources])
-    return augmented(x, run.policy if policy=='searched' else policy, copies, *run.key, 'augmented'), r.repeat(copies)
+    return augmented(x[:], run.policy if policy=='searched' else policy, copies, *run.key, 'augmented'), r.repeat(copies)
 
 def searched_policy(stage:FitPredictor, run:Run)->dict:
     "The augmentation with the least error on the validation part"
-    x, r = run.target_part('valid')
+    (x, r), s = run.target_part('valid'), run.data.standard
     def score(policy):
         run.policy = policy
-        task = TASKS['pooled'](lambda n: seeded(lambda: make_predictor(**run.preset.predictor), *run.key, 'search'), 1)
+        task = TASKS['pooled'](lambda n: seeded(lambda: make_predictor(**run.preset.predictor, n_out=n), *run.key, 'search'), 1, s.classes)
         train(task, training_sets(stage, run), run, SHORT, *run.key, 'search')
-        return float(np.mean((predict_labels(task.net, x, run.data.standard, device=run.device)-run.data.standard.decode(r.numpy().astype(float)))**2))
+        return label_error(predict_labels(task.net, x, s, device=run.device), s.decode(r.numpy().astype(float)), s.classes)
     return search_policy(score, TRIALS if run.study.preset!='smoke' else 3, *run.key)
 
 # %% ../nbs/15_runs.ipynb #c022
@@ -213,13 +215,19 @@ def predictor_steps(run:Run)->int:
 
 # %% ../nbs/15_runs.ipynb #c024
 def predictions_of(run:Run)->pd.DataFrame:
-    "Predicted and true labels of the target's scored slices, for every predictor of the run"
+    "Predicted and true labels of the target's scored slices, for every predictor of the run; of classes, the most probable one and every probability"
     d, rows = run.data, run.data.split.rows(run.study.scored)
-    x, f = encoded(d.norms[run.study.target], d.target.images[rows]), d.target.frame.iloc[rows]
+    x, f = encoded(d.norms[run.study.target], d.target.images, rows), d.target.frame.iloc[rows]
     preds = {n:predict_labels(P, x, d.standard, device=run.device) for n,P in run.predictors.items()}
-    if 'joint' not in preds: preds['constant'] = np.full(len(rows), run.constant)
+    if 'joint' not in preds: preds['constant'] = np.repeat(constant_of(run)[None], len(rows), 0)
+    said = lambda p: dict(prediction=p) if p.ndim==1 else dict(prediction=p.argmax(1).astype(float)) | {f'p{k}':p[:,k] for k in range(p.shape[1])}
     return pd.concat([pd.DataFrame(dict(arm=run.arm.name, predictor=n, split=run.index, seed=run.study.seed, cohort=run.study.target,
-                      subject=f.subject.to_numpy(), slice=rows, label=f.label.to_numpy(), prediction=p)) for n,p in preds.items()], ignore_index=True)
+                      subject=f.subject.to_numpy(), slice=rows, label=f.label.to_numpy()) | said(p)) for n,p in preds.items()], ignore_index=True)
+
+def constant_of(run:Run)->np.ndarray:
+    "What says the same of every image: the mean label of the target's training images, or their shares of classes `(K,)`"
+    d = run.data; y, k = d.target.frame.label.to_numpy()[d.split.rows('train')], d.standard.classes
+    return np.bincount(y.astype(int), minlength=k)/len(y) if k else np.array(d.standard.mean)
 
 # %% ../nbs/15_runs.ipynb #c025
 def score_images(
@@ -269,7 +277,7 @@ def quality_of(run:Run, slices:dict)->tuple: # Table `quality` or None; arrays o
         rec = apply_net(run.generators[n][1], torch.from_numpy(fake)[:,None], device=run.device)[:,0].numpy()
         err = score_images(fake, true, norm) if true is not None else {}
         if t.regions is not None: err |= region_scores(fake, true, t.regions[h], run.data.truths[n][1].meta['regions'], norm)
-        if run.data.judge: err |= dict(judge=judged(run, fake)) | (dict(judge_true=judged(run, true)) if true is not None else {})
+        if run.data.judge and not run.data.standard.classes: err |= dict(judge=judged(run, fake)) | (dict(judge_true=judged(run, true)) if true is not None else {})
         if err: tables.append(pd.DataFrame(dict(arm=run.arm.name, split=run.index, seed=run.study.seed, source=n, subject=f.subject.to_numpy(), slice=f.slice.to_numpy(), label=f.label.to_numpy(),
                                                 **dict.fromkeys(('psnr','ssim','mae'), np.nan) | err)))
         galleries.append(gallery_of(n, f, y, fake, rec, true, err.get('mae', np.abs(rec-y).mean((1,2)))))
@@ -282,7 +290,7 @@ def probes_of(run:Run, slices:dict)->pd.DataFrame:
     rows = []
     def add(probe, about, n, **values): rows.extend(dict(arm=run.arm.name, split=run.index, seed=run.study.seed, probe=probe, metric=k, about=about, n=int(n), value=float(v)) for k,v in values.items())
     if slices: _sets(run, slices, add); _writing(run, slices, add)
-    if run.policy: add('searched policy', ', '.join(f'{k} {v:g}' for k,v in run.policy.items()), len(run.data.split.rows('valid')), mse=run.policy['score'])
+    if run.policy: add('searched policy', ', '.join(f'{k} {v:g}' for k,v in run.policy.items()), len(run.data.split.rows('valid')), **{'ce' if run.data.standard.classes else 'mse':run.policy['score']})
     both = next((s for s in run.arm.stages if isinstance(s, FitPredictor) and s.on==('target','source')), None)
     if both: _domains(run, both, add)
     return pd.DataFrame(rows, columns=['arm','split','seed','probe','metric','about','n','value'])
@@ -290,7 +298,7 @@ def probes_of(run:Run, slices:dict)->pd.DataFrame:
 def _sets(run, slices, add):
     d = run.data; net = inception(run.study.inception) if run.study.inception else d.judge
     if net is None: return
-    fake, real = np.concatenate([t.fake for t in slices.values()]), run.target_part(run.study.scored)[0][:,0].numpy()
+    fake, real = np.concatenate([t.fake for t in slices.values()]), run.target_part(run.study.scored)[0][:][:,0].numpy()
     to = (lambda x: x) if run.study.inception else lambda x: net.norm.encode(d.norms[run.study.target].decode(x))
     real_features = features_of(net, to(real), device=run.device)
     v = set_scores(to(fake), real_features, net, *run.key, device=run.device)
@@ -298,11 +306,11 @@ def _sets(run, slices, add):
     if all(t.true is not None for t in slices.values()): # the floor: other people's true images, too, are not those of the target
         v = set_scores(to(np.concatenate([t.true for t in slices.values()])), real_features, net, *run.key, device=run.device)
         add('features', v['about'], v['n'], fid_true=v['fid'], kid_true=v['kid'])
-    if d.judge: add('judge', d.judge.about, len(real), mse=np.mean((judged(run, real)-d.target.frame.label.to_numpy()[d.split.rows(run.study.scored)])**2))
+    if d.judge and not d.standard.classes: add('judge', d.judge.about, len(real), mse=np.mean((judged(run, real)-d.target.frame.label.to_numpy()[d.split.rows(run.study.scored)])**2))
 
 def _writing(run, slices, add):
     ts = [t for t in slices.values() if t.regions is not None]
-    if not ts: return
+    if not ts or run.data.standard.classes: return
     cat = lambda f: np.concatenate([f(t) for t in ts])
     inside = [i+1 for i,n in enumerate(run.data.truths[ts[0].name][1].meta['regions']) if n!='bone']
     v = label_probe(cat(lambda t: t.fake), cat(lambda t: t.true), cat(lambda t: t.frame.label.to_numpy()), cat(lambda t: t.frame.subject.to_numpy(str)), cat(lambda t: np.isin(t.regions, inside)), *run.key, test=cat(lambda t: t.held), device=run.device)
@@ -310,7 +318,7 @@ def _writing(run, slices, add):
 
 def _domains(run, stage, add):
     d, n = run.data, stage.sources[0]
-    y = lambda rows: encoded(d.norms[n], d.sources[n].images[rows])
+    y = lambda rows: encoded(d.norms[n], d.sources[n].images, rows)
     new = run.target_part(run.study.scored)[0]
     add('domain', 'A logistic regression on the features of new images tells target from source; 0.5: it cannot.', len(new)+len(d.parts[n].rows('test')),
         accuracy=domain_accuracy(run.predictors['refit'], (run.target[0], y(d.train(n))), (new, y(d.parts[n].rows('test')))))
@@ -337,7 +345,7 @@ def save_nets(run:Run):
     d, units = run.data, pools_of(run.arm.stages[0]) if run.generators else {}
     nets = {f'{g}.{u}':run.generators[ss[0]][i] for u,ss in units.items() for i,g in enumerate('GF')} | {f'P.{n}':P for n,P in run.predictors.items()}
     with atomic(run.folder/'nets.safetensors') as tmp: tmp.write_bytes(save({f'{n}/{k}':v.contiguous() for n,m in nets.items() for k,v in m.state_dict().items()}))
-    write_json(run.folder/'nets.json', dict(arm=run.arm.name, target=run.study.target, unit=d.target.unit, label=[d.target.meta['label_name'], d.target.meta['label_unit']],
+    write_json(run.folder/'nets.json', dict(arm=run.arm.name, target=run.study.target, unit=d.target.unit, label=[d.target.meta['label_name'], d.target.meta['label_unit']], classes=d.target.meta['label_classes'],
         generator=run.preset.generator, predictors={n:run.made[n] for n in run.predictors}, units={s:u for u,ss in units.items() for s in ss},
         windows={n:[m.lo, m.hi] for n,m in d.norms.items()}, standard=asdict(d.standard)))
 
@@ -376,7 +384,7 @@ def predict(
     run,            # Folder of a finished run
     images,         # `(N, H, W)` array in the target's unit
     predictor:str='refit', # `'refit'` (on frozen images) or `'joint'` (beside the translator)
-)->np.ndarray:      # `(N,)` labels in their own unit
+)->np.ndarray:      # `(N,)` labels in their own unit, or `(N, K)` probabilities of classes
     "Predicted labels of target images, by a predictor of a finished run"
     d = nets_of(run); check_in('predictor', predictor, d['predictors'])
     P = load_net(run, f'P.{predictor}', lambda: make_predictor(**d['predictors'][predictor]))
@@ -394,13 +402,13 @@ def identity(study:Study, arm:Arm, index:int, data:Data)->str: # 16 hexadecimal 
     "A hash of everything that determines a run's result"
     here = Path(fit_predictor.__code__.co_filename).parent
     code = [(here/f'{m}.py').read_bytes() for m in ('cohort','split','nets','augment','predictor','translator','judge','runs')]
-    what = dict(stages=repr(arm.stages), by=arm.by, settings=settings(study), index=index, judge=data.judge.info['made_from'] if data.judge else '')
+    what = dict(stages=repr(arm.stages), by=arm.by, change=repr(arm.change), settings=settings(study), index=index, judge=data.judge.info['made_from'] if data.judge else '')
     prints = [data.target.fingerprint, *(data.sources[s].fingerprint for s in arm.sources), *(data.truths[s][1].fingerprint for s in arm.sources if s in data.truths)]
     return digest(json.dumps(what, sort_keys=True), *prints, *code)
 
 def settings(study:Study)->str: # 16 hexadecimal digits
     "A hash of what all runs of a study share beside the data: preset, seed, how cohorts are split and what is scored"
-    return digest(repr((preset_of(study), study.seed, study.by, study.fractions, study.source_test, study.scored, study.judge, study.inception)))
+    return digest(repr((preset_of(study), study.seed, study.by, study.fractions, study.source_test, study.scored, study.judge, study.inception)) + 'faces'*study.faces)
 
 def peak_mb()->float:
     "Largest memory of this process so far, MB"
@@ -470,7 +478,7 @@ def finish(run:Run, row:dict, t0:float):
     write_run(run.folder, row | dict(steps=predictor_steps(run), seconds=round(time.perf_counter()-t0, 1), peak_mb=round(peak_mb())), gallery, **tables)
     for f in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')): f.unlink()
 
-# %% ../nbs/15_runs.ipynb #c062
+# %% ../nbs/15_runs.ipynb #c064
 def _phantom(study, progress):
     from duiit.phantom import Phantom, make_phantom
     try: spec = Phantom(**study.make['phantom'])
@@ -484,7 +492,7 @@ def _scans(study, progress):
 
 MAKERS = {'phantom':_phantom, 'scans':_scans}
 
-# %% ../nbs/15_runs.ipynb #c063
+# %% ../nbs/15_runs.ipynb #c065
 def make_cohorts(
     study:Study,
     progress:bool=True, # Show a bar
@@ -498,7 +506,7 @@ def make_cohorts(
     p = preset_of(study)
     fit_judge(held, held.norm or fit_norm(held.images), folder/'judge', 'judge', study.preset, **dict(steps=20) if study.preset=='smoke' else {}, precision=precision_of(p.precision, default_device()), device=default_device())
 
-# %% ../nbs/15_runs.ipynb #c066
+# %% ../nbs/15_runs.ipynb #c068
 def declare(
     study:Study,
     reports='reports', # Where studies keep their results
@@ -506,7 +514,8 @@ def declare(
     "Check the study's cohorts and write its declaration; unchanged declarations are left alone"
     cs = load_cohorts(study)
     runs = {a:r for r,names in runs_of(study).items() for a in names}
-    sd, judge = float(cs[study.target].subjects.label.std(ddof=0)), judge_of(study)
+    target, judge = cs[study.target], judge_of(study)
+    sd = Standard.fit(target.subjects.label, len(target.meta['label_classes'] or ())).scale
     rows = [dict(arm=a.name, run=runs[a.name], title=a.title, group=a.group, sources='+'.join(a.sources), guidance=a.guidance, reads=','.join(a.reads), about=a.about, order=i,
                  set=a.set, by=a.by, variant=a.variant, weight=standard_weight(a, sd)) for i,a in enumerate(arms_of(study).values())]
     d = dict(name=study.name, preset=study.preset, target=study.target, sources=list(study.sources), splits=study.splits, by=study.by, fractions=list(study.fractions), seed=study.seed, settings=settings(study),
@@ -515,7 +524,7 @@ def declare(
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)
     return path
 
-# %% ../nbs/15_runs.ipynb #c067
+# %% ../nbs/15_runs.ipynb #c069
 def standard_weight(arm:Arm, sd:float)->float: # `None` where nothing is translated
     "An arm's lambda on labels in units of their standard deviation `sd`, about: each split has its own"
     s = arm.stages[0]
@@ -535,4 +544,4 @@ def describe(c:Cohort)->dict:
     "A cohort in the words of the report"
     s, m = c.subjects.label, c.meta
     return dict(modality=c.modality, unit=c.unit, window=m['window'], phantom=m['phantom'], dataset=m['dataset'], notes=m['notes'], fingerprint=c.fingerprint, n_slices=len(c), n_subjects=len(s), size=list(c.images.shape[1:]),
-                label_name=m['label_name'], label_unit=m['label_unit'], label_mean=round(float(s.mean()),2), label_sd=round(float(s.std()),2), labels=[round(float(v),2) for v in s])
+                classes=m['label_classes'], label_name=m['label_name'], label_unit=m['label_unit'], label_mean=round(float(s.mean()),2), label_sd=round(float(s.std()),2), labels=[round(float(v),2) for v in s])

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['AUGMENTATIONS', 'RELEASED', 'TUNED', 'WEIGHTS', 'VARIANTS', 'PRESETS', 'STUDIES', 'FitTranslator', 'FitPredictor',
-           'Arm', 'arms', 'Preset', 'Study', 'arms_of', 'preset_of', 'runs_of', 'contrasts', 'load_study']
+           'Arm', 'arms', 'Preset', 'varied', 'Study', 'arms_of', 'preset_of', 'runs_of', 'contrasts', 'load_study',
+           'study_of']
 
 # %% ../nbs/08_study.ipynb #c002
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
-from .core import InputError, check_in, digest
+from .core import InputError, check_in, read_json
 
 # %% ../nbs/08_study.ipynb #c005
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Arm:
     set:str='main'  # `'main'`: the paper's Tables 2-4; `'controls'`; `'sweep'`: forms of guidance
     by:str=''     # Another kind of split than the study's: a demonstration of leakage
     variant:str='' # In the sweep: the form of guidance in a word
+    change:tuple=() # Pairs that replace fields of the study's preset
 
     @property
     def sources(self): return tuple(dict.fromkeys(s for stage in self.stages for s in stage.sources))
@@ -183,6 +186,35 @@ PRESETS = {p.name:p for p in [
 ]}
 
 # %% ../nbs/08_study.ipynb #c026
+def _typed(v, like, name):
+    "A value of a sweep as the field's own type: YAML reads 1e-3 as text"
+    if isinstance(like, float) and not isinstance(v, bool):
+        try: return float(v)
+        except (TypeError, ValueError): pass
+    if type(v)!=type(like): raise InputError(f"{name} is {v!r} in vary; a value like {like!r} is needed")
+    return v
+
+def varied(
+    vary:dict,     # `arm`, and a list of values (or one) for each field
+    A:dict,        # Arms by name
+    preset:Preset, # Whose fields may vary, too
+)->list:
+    "The arms of one sweep: all combinations; `InputError` for an arm, field or value that is none"
+    if not isinstance(vary, dict) or 'arm' not in vary: raise InputError(f"vary is {vary!r}; an arm and the values of its fields are needed, such as {{arm: mix-ct-mri, weight: [0.001, 0.01]}}")
+    base = A[check_in('arm', vary['arm'], A)]
+    mine = {f.name for s in base.stages for f in fields(s)}-{'sources','on','predictor'}
+    lists = {check_in(f"field of {base.name} or of the preset:", 'weight' if k=='lambda' else k, sorted(mine)+[f.name for f in fields(Preset) if f.name!='name']): v if isinstance(v, (list,tuple)) else [v] for k,v in vary.items() if k!='arm'}
+    return [_variant(base, dict(zip(lists, vs)), mine, preset) for vs in product(*lists.values())]
+
+def _variant(base, change, mine, preset):
+    "An arm with some fields changed, in the stages that have them or in the preset"
+    first = lambda k: next(getattr(s, k) for s in base.stages if hasattr(s, k))
+    change = {k:_typed(v, first(k) if k in mine else getattr(preset, k), k) for k,v in change.items()}
+    stages = tuple(replace(s, **{k:v for k,v in change.items() if k in mine and hasattr(s, k)}) for s in base.stages)
+    word = ', '.join(f'{k} {v:g}' if isinstance(v, float) else f'{k} {v}' for k,v in change.items())
+    return Arm(base.name+'_'+word.replace(', ','_').replace(' ','-'), f'{base.title}, {word}', 'sweep', stages, base.reads, f'{base.title} with {word}.', 'sweep', base.by, word, tuple((k,v) for k,v in change.items() if k not in mine))
+
+# %% ../nbs/08_study.ipynb #c029
 @dataclass(frozen=True)
 class Study:
     "The grid: cohorts x arms x splits, under one preset"
@@ -192,6 +224,8 @@ class Study:
     sources:tuple=('mri','pet')     # Names of the source cohorts
     sets:tuple=('main',)            # Which arms: any of `'main'`, `'controls'`, `'sweep'`
     arms:tuple=()                   # Names of arms, instead of `sets`
+    without:tuple=()                # Names of arms to leave out
+    vary:tuple=()                   # Sweeps: dicts with an `arm` and lists of values of fields of its stages or of the preset, all combinations of which are arms
     splits:int=3                    # Random splits of the target cohort
     by:str='subject'                # `'subject'`; `'block'`: other subjects in every split; `'slice'` and `'counts'` only demonstrate leakage
     fractions:tuple=(.20,.10,.70)   # Of target subjects for training, validation, test
@@ -202,37 +236,45 @@ class Study:
     seed:int=0                      # Of splits, initial weights and batches
     preset:str='phantom'            # Name of a preset
     make:dict=field(default_factory=dict) # How missing cohorts are made: `{'phantom': {...}}` or `{'scans': {...}}`
+    faces:bool=False                # Show whole heads in the pictures of people; otherwise what is within 15 mm of the skin is blanked
     change:dict=field(default_factory=dict) # Fields of the preset to override, e.g. `{'steps': 1000}`
     full:dict=field(default_factory=dict) # Fields of the study to override when it is called with the preset `'full'`
 
     def __post_init__(self):
-        for n in ('sources','arms','fractions','sets'): object.__setattr__(self, n, tuple(getattr(self, n)))
+        object.__setattr__(self, 'vary', (self.vary,) if isinstance(self.vary, dict) else tuple(self.vary))
+        for n in ('sources','arms','without','fractions','sets'): object.__setattr__(self, n, tuple(getattr(self, n)))
         check_in('preset', self.preset, PRESETS)
         check_in('part to score', self.scored, ('test','valid'))
         for o in self.sets: check_in('set of arms', o, ('main','controls','sweep'))
         for k in self.full: check_in("field of a study in 'full':", k, [f.name for f in fields(Study)])
         check_in('kind of split', self.by, ('subject','block','slice','counts'))
-        for a in self.arms: check_in('arm', a, arms(self.target, self.sources))
+        for a in self.arms+self.without: check_in('arm', a, arms(self.target, self.sources))
         for k in self.change: check_in('field of a preset', k, [f.name for f in fields(Preset)])
+        for v in self.vary: varied(v, arms(self.target, self.sources), replace(PRESETS[self.preset], **self.change))
         if self.splits<1: raise InputError(f"study {self.name!r}: splits={self.splits}, but at least 1 is needed")
 
-# %% ../nbs/08_study.ipynb #c027
+# %% ../nbs/08_study.ipynb #c030
 def arms_of(study:Study)->dict:
     "The arms of `study` by name, in order"
     A = arms(study.target, study.sources)
-    return {n:A[n] for n in (study.arms or [a.name for a in A.values() if a.set in study.sets])}
+    swept = [a for v in study.vary for a in varied(v, A, preset_of(study))]
+    names = study.arms or [v['arm'] for v in study.vary] or [a.name for a in A.values() if a.set in study.sets]
+    return {n:A[n] for n in names if n not in study.without} | {a.name:a for a in swept}
 
-def preset_of(study:Study)->Preset:
+def preset_of(
+    study:Study,
+    arm:Arm=None, # With the changes of this arm, too
+)->Preset:
     "The preset of `study` with its changes"
-    return replace(PRESETS[study.preset], **study.change)
+    return replace(PRESETS[study.preset], **study.change | dict(arm.change if arm else ()))
 
 def runs_of(study:Study)->dict: # run name -> names of the arms that read it
     "What has to be trained per split: arms with equal stages share a run, named after the first of them"
     runs, first = {}, {}
-    for a in arms_of(study).values(): runs.setdefault(first.setdefault((a.stages, a.by), a.name), []).append(a.name)
+    for a in arms_of(study).values(): runs.setdefault(first.setdefault((a.stages, a.by, a.change), a.name), []).append(a.name)
     return runs
 
-# %% ../nbs/08_study.ipynb #c030
+# %% ../nbs/08_study.ipynb #c033
 _questions = [ # question, predictor of the method, reference arms for target {t}, sources {p}, and their predictor
     ('Do translated images help?', 'refit', ('pure-{t}',), 'refit'),
     ('Does guidance improve the translations?', 'refit', ('cyclegan-{p}',), 'refit'),
@@ -258,9 +300,12 @@ def contrasts(study:Study)->list: # Dicts `arm, predictor, reference, reference_
         for a in A.values():
             if a.set=='sweep' and a.sources==(s,) and a.guidance=='attached':
                 for p in a.reads: add(a.name, p, f'guide-{s}-0', p, 'Does any form of guidance help?')
+    for v in study.vary:
+        for a in varied(v, arms(study.target, study.sources), preset_of(study)):
+            for p in a.reads: add(a.name, p, v['arm'], p, 'Does the change help?')
     return res
 
-# %% ../nbs/08_study.ipynb #c033
+# %% ../nbs/08_study.ipynb #c036
 _full = dict(splits=10, sets=('main','controls'))
 _many, _blocks = dict(ct=600, held=200), dict(by='block', fractions=(.02,.01,.07)) # ten blocks of 60 CT subjects
 STUDIES = {s.name:s for s in [
@@ -272,22 +317,32 @@ STUDIES = {s.name:s for s in [
     Study('real', 'data/cohorts/real', sources=('mri',), arms=('pure-ct','constant','mix-ct-mri','mix-ct-mri-detached','cyclegan-mri'), fractions=(.6,.1,.3), make={'scans':dict(size=96)}, change=dict(steps=500)),
 ]}
 
-# %% ../nbs/08_study.ipynb #c034
+# %% ../nbs/08_study.ipynb #c037
 def load_study(
-    what:str,      # Name of a study that comes with the package, or a YAML file with the fields of `Study`
+    what:str,      # Name of a study that comes with the package, a YAML file with the fields of `Study`, a Python file that defines `study`, or a folder of cohorts
     **change,      # Fields to override; `None` values are ignored; `preset='full'`: the study's full form
 )->Study:
-    "A study by name or from a YAML file; unknown fields and values are an `InputError` that lists the valid ones"
-    change = {k:v for k,v in change.items() if v is not None}
-    read = _read_yaml(Path(what)) if str(what).endswith(('.yaml','.yml')) else {}
-    base = None if read else STUDIES[check_in('study', str(what), STUDIES)]
+    "A study by name, from a file or of the cohorts in a folder; unknown fields and values are an `InputError` that lists the valid ones"
+    change, path = {k:v for k,v in change.items() if v is not None}, Path(what)
+    read = _read_yaml(path) if path.suffix in ('.yaml','.yml') else {}
+    if path.suffix=='.py': base = _read_python(path)
+    elif path.is_dir() and str(what) not in STUDIES: base = study_of(path)
+    else: base = STUDIES[check_in('study', read.pop('base', None) or str(what), STUDIES)] if 'base' in read or not read else None
     if change.get('preset')=='full':
         full = read.get('full') or (base.full if base else {})
         if not full: raise InputError(f"study {what}: it has no full form; give it a field such as full: {{splits: 10}}, or choose a preset: {', '.join(PRESETS)}")
         change = full | {k:v for k,v in change.items() if k!='preset'}
     for k in read|change: check_in('field of a study', k, [f.name for f in fields(Study)])
-    try: return replace(base, **change) if base else Study(**read|change)
+    try: return replace(base, **read|change) if base else Study(**read|change)
     except TypeError as e: raise InputError(f"study {what}: {e}") from None
+
+def _read_python(path):
+    "The user's own file: it is run"
+    import runpy
+    try: s = runpy.run_path(str(path)).get('study')
+    except Exception as e: raise InputError(f"{path}: it cannot be run ({type(e).__name__}: {e})") from None
+    if type(s).__name__!='Study': raise InputError(f"{path}: it defines no `study`; write study = Study('mine', cohorts=...), with Study from duiit.study")
+    return s
 
 def _read_yaml(path):
     import yaml
@@ -295,3 +350,16 @@ def _read_yaml(path):
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e: raise InputError(f"{path}: not readable as YAML ({e})") from None
     if not isinstance(d, dict): raise InputError(f"{path}: expected lines of `field: value`, found {type(d).__name__}")
     return {'name':path.stem} | d
+
+# %% ../nbs/08_study.ipynb #c038
+def study_of(
+    folder, # Holds a folder per cohort, of which `ct` is the target and all others are sources
+)->Study:
+    "All arms on the cohorts of a folder; arms that need true target images are left out where a source has none"
+    folder = Path(folder)
+    has = {p.parent.name:read_json(p) for p in sorted(folder.glob('*/cohort.json'))}
+    truths = {Path(m['truth']).name for m in has.values() if m.get('truth')}
+    sources = tuple(n for n in has if n not in ('ct','ct_held',*truths))
+    if 'ct' not in has or not sources:
+        raise InputError(f"{folder}: found the cohorts {', '.join(has) or '(none)'}; expected a folder ct (the target) and at least one more, each with cohort.json. For another target write a study file: cohorts: {folder}, target: ..., sources: [...]")
+    return Study(folder.resolve().name, str(folder), sources=sources, without=tuple(f'bound-{s}' for s in sources if not has[s].get('truth')), judge='ct_held' if 'ct_held' in has else '', full=_full)

@@ -18,7 +18,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from torch.optim.swa_utils import update_bn
 from .core import InputError, atomic, digest
 from .nets import GENERATORS, Discriminator, make_predictor, seeded, stream
-from .predictor import Shuffle, augment, autocast, precision_of
+from .predictor import Shuffle, augment, autocast, join, label_loss, precision_of
 from .study import FitTranslator, Preset
 
 # %% ../nbs/12_translator.ipynb #c005
@@ -50,7 +50,7 @@ def guidance_weight(
     stage:FitTranslator, # Weight, label scale and whether it is attached
     preset:Preset,       # Warm-up and ramp, as fractions of all steps
     step:int, steps:int, # Where training is
-    sd:float,            # Standard deviation of the target labels, in their unit
+    sd:float,            # `Standard.scale` of the target's labels: their standard deviation, in their unit
 )->float:
     "lambda at a step, on standardised labels (eq. 3)"
     if stage.guidance=='detached': return 0.
@@ -136,11 +136,11 @@ def prediction_terms(
     rng:torch.Generator,      # Of the augmentation
     other:nn.Module=None,     # The network whose gradient guides; by default `P`
 )->dict:
-    "Eq. 2: squared errors on translated and on real target images"
+    "Eq. 2: squared errors (or cross-entropies) on translated and on real target images"
     total = torch.mean if stage.reduction=='mean' else torch.sum
-    error = lambda net,x,r: total((net(x).squeeze(1).to(r.dtype)-r)**2)
+    error = lambda net,x,r: total(label_loss(net(x), r))
     seen, n = seen_by(stage, preset, guide(fake_t, weight), x, rng), len(r)
-    e = (P(seen if other is None else seen.detach()).squeeze(1).to(r.dtype) - torch.cat([r, r_x]))**2
+    e = label_loss(P(seen if other is None else seen.detach()), torch.cat([r, r_x]))
     terms = dict(pred_s=total(e[:n]), pred_t=total(e[n:]))
     if stage.guide=='target' and other is not None: terms['guide_t'] = error(other.train(), seen[n:].detach(), r_x)
     if other is not None and weight:
@@ -156,11 +156,12 @@ class Joint:
         steps:int=0,        # Updates in all
         device='cpu',
         predictor:bool=True, # Whether to train `P` beside the translator
+        classes:int=0,      # How many the label has, 0 where it is a number
     ):
         self.stage,self.preset,self.key,self.steps,self.device,self.step = stage,preset,key,steps,device,0
         layout = torch.channels_last if torch.device(device).type=='cuda' else torch.contiguous_format # pays on GPUs, not on CPUs
         self.units = nn.ModuleDict({n: Unit(preset, *key, n) for n in pools_of(stage)}).to(device, memory_format=layout)
-        make = lambda: make_predictor(**(dict(stage.predictor) or preset.predictor))
+        make = lambda: make_predictor(**(dict(stage.predictor) or preset.predictor), n_out=classes or 1)
         self.P = seeded(make, *key, 'P').to(device) if predictor else None
         adam = lambda ps,lr,**k: torch.optim.Adam(ps, lr, fused=True, **k)
         self.opt = dict(g=adam([p for u in self.units.values() for p in u.generators()], preset.lr, betas=(.5,.999)),
@@ -253,7 +254,7 @@ class Sampler:
     "Training images of a run and the batch of every step"
     def __init__(self, stage, batch, source, target, *key):
         self.b, self.target = batch, target
-        self.source = {n:tuple(torch.cat(v) for v in zip(*[source[s] for s in ss])) for n,ss in pools_of(stage).items()}
+        self.source = {n:tuple(join(v) for v in zip(*[source[s] for s in ss])) for n,ss in pools_of(stage).items()}
         self.order = {n:(Shuffle(len(y), *key, n, 'source'), Shuffle(len(target[0]), *key, n, 'target')) for n,(y,_) in self.source.items()}
     def __call__(self, step):
         pick = lambda data,o: tuple(d[o(step*self.b, self.b).to(d.device)] for d in data)
@@ -291,13 +292,14 @@ def fit_translator(
     stage:FitTranslator, preset:Preset,
     source:dict,          # source cohort -> (images `(N, C, H, W)` in [-1, 1], standardised labels `(N,)`), training subjects
     target:tuple,         # The same for the target's training subjects
-    sd:float,             # Standard deviation of the target labels in their unit
+    sd:float,             # `Standard.scale` of the target's labels: their standard deviation, in their unit
     *key,                 # Names the random streams: seed and split
     device:str='cpu',
     checkpoint:Path=None, # File to save to now and then, and to go on from
     every:float=30.,      # Seconds between checkpoints
     stop:int=None,        # Pause after this many steps, with a checkpoint
     predictor:bool=True,  # Whether to train `P` beside the translator
+    classes:int=0,        # How many the label has, 0 where it is a number
     log:int=10,           # Steps per row of the history
     progress=None,        # Called with (step, steps) at every row
 )->tuple:                 # `Joint`; history rows `(step, name, value)`
@@ -305,8 +307,8 @@ def fit_translator(
     source = {s:tuple(t.to(device) for t in source[s]) for s in stage.sources}
     sample = Sampler(stage, preset.batch, source, tuple(t.to(device) for t in target), *key)
     steps = preset.steps or preset.epochs*sample.epoch
-    j, history, precision = Joint(stage, preset, *key, steps=steps, device=device, predictor=predictor), [], precision_of(preset.precision, device)
-    ident = digest(repr((stage, preset, key, sd)), *[t.cpu().numpy() for ts in (*source.values(), target) for t in ts])
+    j, history, precision = Joint(stage, preset, *key, steps=steps, device=device, predictor=predictor, classes=classes), [], precision_of(preset.precision, device)
+    ident = digest(repr((stage, preset, key, sd, classes)), (b.cpu().numpy() for ts in (*source.values(), target) for t in ts for b in t.split(256)))
     if checkpoint and Path(checkpoint).exists():
         state = read_checkpoint(checkpoint, ident); restore(j, state); history = [tuple(h) for h in state['history']]
     def save():
