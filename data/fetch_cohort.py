@@ -28,10 +28,10 @@ STEPS = {
 Without this account: the 8-bit pictures of the same patients, python data/fetch_cohort.py ct-ich-kaggle""",
 'hn-pet': """hn-pet (TCIA Head-Neck-PET-CT, restricted: faces could be reconstructed): there is no automatic way.
 1. Open https://doi.org/10.7937/K9/TCIA.2017.8oje5q00 and follow "Data Access": make a TCIA account, sign the TCIA Restricted License Agreement
-   and send it to the TCIA help desk. An answer takes days.
+   and send it to the TCIA help desk.
 2. Download the manifest (.tcia) of the images and INFOclinical_HN_Version2_30may2018.xlsx from that page.
-3. Open the manifest with the NBIA Data Retriever (https://wiki.cancerimagingarchive.net/x/2QKPBQ), logged in, "Descriptive Directory Name",
-   into {dest}. PT series alone suffice. Put the workbook into the same folder.
+3. Open the manifest with the NBIA Data Retriever, log in there, choose "Descriptive Directory Name" and the folder {dest}.
+   The PET series (modality PT) alone suffice. Put the workbook into the same folder.
 4. duiit cohort hn-pet {dest} data/cohorts/mine/pet
 Without this access: python data/fetch_cohort.py fdg_pet_ct_lesions"""}
 NEXT = {'lgg-mri':'lgg-mri {dest} data/cohorts/mine/mri', 'ct-ich-kaggle':'ct-ich {dest} data/cohorts/mine/ct', 'upenn_gbm':'upenn_gbm {dest} data/cohorts/mine/mri',
@@ -132,7 +132,6 @@ def idc(name, dest, part, subjects=20, ct=False, dry=False):
 def fetch(name, dest, subjects=20, ct=False, dry=False):
     "Bring the raw data of `name` to `dest`"
     if subjects<1: raise FetchError(f"--subjects {subjects}: at least 1 is needed")
-    if name in STEPS: raise FetchError(STEPS[name].format(dest=dest))
     dest = Path(dest).expanduser()
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())): raise FetchError(f"{dest}: this is there already and is not touched. Choose another folder, or delete it first")
     part = dest.absolute().with_name(f'.{dest.name}.{name}.part')
@@ -153,8 +152,10 @@ def main(argv=None):
     p.add_argument('--ct', action='store_true', help='fdg_pet_ct_lesions: also the CT of each subject, about three times as much')
     p.add_argument('--dry', action='store_true', help='only say what would be downloaded')
     a = p.parse_args(argv)
+    dest = a.dest or Path(os.path.relpath(Path(__file__).resolve().parent/'raw'/a.name))
     if a.ct and a.name!='fdg_pet_ct_lesions': p.error('--ct goes with fdg_pet_ct_lesions')
-    try: fetch(a.name, a.dest or Path(__file__).resolve().parent/'raw'/a.name, a.subjects, a.ct, a.dry)
+    if a.name in STEPS: print(STEPS[a.name].format(dest=dest)); return 1
+    try: fetch(a.name, dest, a.subjects, a.ct, a.dry)
     except FetchError as e: print(e, file=sys.stderr); return 1
     except KeyboardInterrupt: print(f'\nstopped. {AGAIN}', file=sys.stderr); return 130
     return 0

@@ -336,6 +336,7 @@ def _injection(t):
     day = _date(t.series_date or t.study_date)
     return start.hour*3600+start.minute*60+start.second+start.microsecond/1e6,None if day is None else (day-start.date()).days
 
+# %% ../nbs/06_dicom.ipynb #c028
 def decay_time(
     t:Tags,
     acquired=(), # AcquisitionTime of all slices
@@ -353,7 +354,7 @@ def decay_time(
     if not 0<dt<LONGEST: raise Unusable('time of injection', f'{dt/3600:.1f} h before the scan; more than 0 and less than 6 are plausible')
     return dt
 
-# %% ../nbs/06_dicom.ipynb #c030
+# %% ../nbs/06_dicom.ipynb #c031
 def suv_factor(
     series:Series, # of PET
 )->tuple:          # factor, and in words how it was found
@@ -380,7 +381,7 @@ def suv_factor(
     if not 60<=t.half_life<=1e7: raise Unusable('implausible half life', f'{t.half_life:g} s')
     return scale*2**(decay_time(t, [h.acquired for h in series.rows])/t.half_life), how
 
-# %% ../nbs/06_dicom.ipynb #c039
+# %% ../nbs/06_dicom.ipynb #c040
 LEAST_SLICES,WIDEST_GAP = 40,6. # of a PET series
 
 def pet_candidate(
@@ -412,7 +413,7 @@ def choose_pet(
     best = min(good, key=lambda o: (o[1].top<highest-10, max(o[1].mm), -len(o[0]), o[0].tags.series))
     return best,left+[o[0].left('another series is used', 'it shows less of the top of the head, or more coarsely') for o in good if o is not best]
 
-# %% ../nbs/06_dicom.ipynb #c042
+# %% ../nbs/06_dicom.ipynb #c043
 UPTAKE,OUTLINE = 3.,.4                     # SUV: of the brain; of the body against air
 AREA,SHARE,SPAN,SHORTEST = 40.,.4,140.,30. # cm2, share of the outline, mm, mm
 
@@ -434,7 +435,7 @@ def uptake_patch(
     body = largest(suv>OUTLINE) | hot
     return hot.sum()*cm2,hot.sum()/max(1, body.sum()),body
 
-# %% ../nbs/06_dicom.ipynb #c043
+# %% ../nbs/06_dicom.ipynb #c044
 def find_brain(
     slices,    # (H, W) SUV each, from the top down; read only as far as needed
     mm,        # (row, column) mm
@@ -455,7 +456,7 @@ def find_brain(
     if run[0][0]==0 and run[0][2]>.75*max(o[2] for o in run): raise Unusable('top of the head is missing', 'the first slice shows the brain at nearly its full size')
     return run[0][0],np.stack([o[1] for o in run]),np.any([o[3] for o in run], 0)
 
-# %% ../nbs/06_dicom.ipynb #c047
+# %% ../nbs/06_dicom.ipynb #c048
 def _about(s, **more): return tuple((dict(gap=s.gap, mm=s.mm, axes=s.axes, top=s.top, numbers=s.numbers) | more).items())
 
 def _middle(mask):
@@ -484,7 +485,7 @@ def read_pet(
     suv,mm = upright(suv, o['axes'])
     return Pixels(suv, np.array(o['numbers'][k:k+len(suv)]), mm[1:], _rest(piece, len(piece.files)-len(suv), BRAIN_RULE), centre=_middle(upright(body[None], o['axes'])[0][0]))
 
-# %% ../nbs/06_dicom.ipynb #c049
+# %% ../nbs/06_dicom.ipynb #c050
 def read_ct_of_pet(
     piece:Piece, # `files`: PET from the top down, then CT from the top down; `about` of both
 )->Pixels:
@@ -501,7 +502,7 @@ def read_ct_of_pet(
     body = np.any([largest(x>-300) for x in hu[::4]], 0)
     return Pixels(hu, np.array(o['numbers'])[keep], mm[1:], _rest(piece, len(z)-len(keep), 'outside the slices that the PET shows of the brain'), centre=_middle(body))
 
-# %% ../nbs/06_dicom.ipynb #c051
+# %% ../nbs/06_dicom.ipynb #c052
 def _top_of_head(volume, mm):
     "Slice coordinate of the vertex (perhaps above the first slice), and a coarse mask (slices, H, W) with its steps"
     from duiit.scans import Head, find_vertex, head_mask
@@ -530,7 +531,7 @@ def read_mr(
     why = f"not between {o['shallow']:g} and {o['deep']:g} mm below the top of the head"
     return Pixels(volume[keep], numbers[keep], mm[1:], _rest(piece, len(volume)-len(keep), why), centre=c and tuple(v*s for v,s in zip(c, step[1:])))
 
-# %% ../nbs/06_dicom.ipynb #c053
+# %% ../nbs/06_dicom.ipynb #c054
 def _shrunk(x, f, air):
     "(H, W) `x` made smaller by the factor `f` about its middle"
     from scipy import ndimage as ndi
@@ -559,7 +560,7 @@ def _bodies(
     scale = dict(pet=1.5, ct=1., mri=1.) # the phantom's PET is in SUV-like units; this brings grey matter to 12 and white matter to 3.3
     return people.age.to_numpy(),FOV/size,{k:[_whole(scale[k]*x[::-1].astype(np.float32), gap, slices, FOV/size, *look[k]) for x in render(people, k, spec)] for k in kinds}
 
-# %% ../nbs/06_dicom.ipynb #c056
+# %% ../nbs/06_dicom.ipynb #c057
 def write_pet(
     folder,
     suv:np.ndarray,        # (n, H, W) from the top down
@@ -583,7 +584,7 @@ def write_pet(
         b.add_new(0x00, 'DS', '0.000551' if philips=='suv' else '0'); b.add_new(0x09, 'DS', '2.5')
     return write_series(folder, v, d, gap, mm, top, name, v.max((1,2)).clip(v.max()/1000)/32000 if slopes else None, turned, change)
 
-# %% ../nbs/06_dicom.ipynb #c058
+# %% ../nbs/06_dicom.ipynb #c059
 HN_USABLE = ({}, dict(slopes=True), dict(units='CNTS', philips='suv'), dict(units='CNTS', philips='activity'), dict(start_time='233000', scan='003000'), dict(decay='ADMIN'), dict(units='GML'),
     dict(start='17420101101500.00', start_time='010000'), dict(scan='180000', acquired='111500'), dict(name='{:06d}.dcm'), dict(top=360.), dict(turned=True))
 
@@ -603,7 +604,7 @@ HN_ODD = {'no weight':dict(PatientWeight=None), 'no dose':dict(change=_no_dose),
     'mixed spacings':dict(change=_drop(9, PixelSpacing=['4','4'])), 'compressed without a decoder':dict(change=_squeeze), 'not attenuation corrected':dict(CorrectedImage=['DECY','SCAT']),
     'excluded by the data set':{}, 'not in the workbook':{}, 'no age':{}}
 
-# %% ../nbs/06_dicom.ipynb #c059
+# %% ../nbs/06_dicom.ipynb #c060
 def _hn_workbook(path, rows, excluded):
     "Sheets by hospital with footers, as published"
     import pandas as pd
@@ -626,7 +627,7 @@ def _hn_extras(study, suv, subject, mm):
     (study/'8.000000-RTstruct-10008').mkdir()
     d.save_as(study/'8.000000-RTstruct-10008'/'1-1.dcm', enforce_file_format=True)
 
-# %% ../nbs/06_dicom.ipynb #c060
+# %% ../nbs/06_dicom.ipynb #c061
 def fake_hn_pet(
     folder,          # a new folder; it will hold the workbook and `manifest-...`
     subjects:int=12, # that can be used
@@ -656,7 +657,7 @@ def fake_hn_pet(
     _hn_workbook(folder/'INFOclinical_HN_Version2_30may2018.xlsx', rows, excluded)
     return usable
 
-# %% ../nbs/06_dicom.ipynb #c062
+# %% ../nbs/06_dicom.ipynb #c063
 _uuid = '0a1b2c3d-0000-4000-8000-{:012d}.dcm' # how files of the Imaging Data Commons are named
 GBM_ODD = {'no age':dict(PatientAge=None), 'not axial':dict(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), 'other series':dict(SeriesDescription='t2_Flair_axial'), 'mixed spacings':dict(change=_drop(9, PixelSpacing=['4','4'])),
            'missing slices':{}, 'compressed without a decoder':dict(change=_squeeze)}
@@ -683,7 +684,7 @@ def fake_upenn_gbm(
         if reason is None: usable[s] = float(a)
     return usable
 
-# %% ../nbs/06_dicom.ipynb #c063
+# %% ../nbs/06_dicom.ipynb #c064
 FDG_ODD = {'no age':dict(PatientAge=None), 'no weight':dict(PatientWeight=None), 'not scatter corrected':dict(CorrectedImage=['ATTN','DECY']), 'missing slices':{}}
 
 def fake_fdg(
@@ -706,7 +707,7 @@ def fake_fdg(
         if reason is None: usable[s] = float(int(ages[j]))
     return usable
 
-# %% ../nbs/06_dicom.ipynb #c065
+# %% ../nbs/06_dicom.ipynb #c066
 def read_ages(
     path, # the workbook
 )->tuple: # {id: age in years, None where blank}, set of excluded ids
@@ -739,7 +740,7 @@ def find_workbook(raw):
     if not hit: raise InputError(f"{raw}: no workbook with ages. Put INFOclinical_HN_Version2_30may2018.xlsx, from the same page as the images, into this folder or beside it, or give --workbook")
     return hit[0]
 
-# %% ../nbs/06_dicom.ipynb #c067
+# %% ../nbs/06_dicom.ipynb #c068
 def _by(series, key):
     "Lists of series by a key, in order of first appearance"
     out = {}
@@ -777,7 +778,7 @@ def _told(pieces, rule):
     how = [f'{h} ({n} series)' for h,n in how.most_common() if h]
     return ([f"SUV from: {'; '.join(how)}."] if how else [])+[rule]+([f"Distance of slices, from their positions: {min(gaps):g}{'' if min(gaps)==max(gaps) else f' to {max(gaps):g}'} mm."] if gaps else [])
 
-# %% ../nbs/06_dicom.ipynb #c068
+# %% ../nbs/06_dicom.ipynb #c069
 def _pet_piece(label):
     "make(study) for `_first_study`: the PET series"
     def make(study):
@@ -815,7 +816,7 @@ HN_PET = Recipe('hn-pet', 'TCIA Head-Neck-PET-CT', 'PET', 'SUV', None, find_hn_p
     version='workbook Version2, 30 May 2018', licence='TCIA restricted licence', access='on request from TCIA', home='https://doi.org/10.7937/K9/TCIA.2017.8oje5q00', dataset='hn-pet',
     options=dict(workbook=('', 'path of the workbook with ages, if it is neither in RAW nor beside it'), hash_ids=_hash))
 
-# %% ../nbs/06_dicom.ipynb #c075
+# %% ../nbs/06_dicom.ipynb #c076
 def age_years(
     text, # PatientAge, e.g. '063Y'
 )->float: # years
@@ -851,7 +852,7 @@ def _petct_piece(label):
         return Piece(best[0].subject, best[1].files+ct.files, label, about=_about(ct, pet=dict(pet))),left+out
     return make
 
-# %% ../nbs/06_dicom.ipynb #c076
+# %% ../nbs/06_dicom.ipynb #c077
 def _find_by_age(raw, make, what, hash_ids, rule):
     "Pieces of all subjects whose images tell their age"
     series,left = headers(raw)
@@ -886,7 +887,7 @@ FDG = Recipe('fdg_pet_ct_lesions', 'TCIA FDG-PET-CT-Lesions, from the Imaging Da
     licence='CC BY 4.0 as listed by the Imaging Data Commons; check on the day', access='open', home='https://doi.org/10.7937/gkr0-xv29',
     options=dict(modality=('pt', 'pt: PET in SUV; ct: CT in HU, cut to the brain slices of PET'), hash_ids=_hash))
 
-# %% ../nbs/06_dicom.ipynb #c079
+# %% ../nbs/06_dicom.ipynb #c080
 T1_POST = r't1.*(post|gad|gd|contrast|\+ ?c\b|stealth)|(post|gad).*t1'
 
 def _mr_piece(label, pattern, shallow, deep):
@@ -909,6 +910,7 @@ def _mr_piece(label, pattern, shallow, deep):
         return Piece(s.subject, t.files, label, about=_about(t, shallow=shallow, deep=deep)),left+[o[0].left('another series is used') for o in good if o is not best]
     return make
 
+# %% ../nbs/06_dicom.ipynb #c081
 def find_upenn_gbm(
     raw,             # folder with the DICOM tree
     series=T1_POST,  # regular expression for SeriesDescription; upper and lower case are the same

@@ -304,15 +304,16 @@ def _read_piece(recipe, piece, raw, size, spacing):
     except Exception as e: z,why = None,('damaged file', f'{type(e).__name__}: {e}') # each library has its own errors
     else: why = None
     if why: rec |= dict(numbers=[], labels=None, left=[Left(piece.subject, str(piece.files[0]), *why, slices=max(len(piece.files), len(piece.numbers)))])
-    rec['left'] = [asdict(replace(o, file=_relative(o.file, raw), detail=public_name(o.detail.replace(f'{raw}{os.sep}', ''))[:300])) for o in rec['left']]
+    rec['left'] = [asdict(replace(o, file=_relative(o.file, raw), detail=_plain(o.detail, raw))) for o in rec['left']]
     return z,rec
 
+def _plain(text, raw): return public_name(' '.join(str(text).replace(f'{raw}{os.sep}', '').split()))[:300] # one line without the machine's folders or a person's numbers
 def _relative(file, raw): return public_name(_below(file, raw) if os.path.isabs(file) else file)
 
 # %% ../nbs/05_ingest.ipynb #c039
 def _sha256(f):
     try:
-        with open(f, 'rb') as b: return hashlib.file_digest(b, 'sha256').hexdigest()
+        with open(f, 'rb', buffering=0) as b: return (hashlib.sha256(b.read()) if os.fstat(b.fileno()).st_size<1<<24 else hashlib.file_digest(b, 'sha256')).hexdigest()
     except OSError: return ''
 
 def _ingest_piece(
@@ -649,7 +650,7 @@ def _ingest(recipe, raw, out, size, spacing, jobs, bar, options):
         tree = _unpack(raw, work, bar)
         if recipe.form: recipe = replace(recipe, **recipe.form(tree, **options))
         pieces,left,notes = recipe.find(tree, **options)
-        pieces,left = _plan(pieces, [replace(o, subject=_public_id(o.subject), file=_relative(o.file, tree), detail=public_name(o.detail)) for o in left], recipe, tree)
+        pieces,left = _plan(pieces, [replace(o, subject=_public_id(o.subject), file=_relative(o.file, tree), detail=_plain(o.detail, tree)) for o in left], recipe, tree)
         said = json.dumps([VERSION, recipe.name, recipe.unit, size, spacing, {k:str(v) for k,v in sorted(options.items())}])
         plan = [(p, _stem(p, tree), digest(said, p.subject, json.dumps([*(_stamp(f, tree) for f in p.files), p.numbers, p.about]))) for p in pieces]
         if len({s for _,s,_ in plan})<len(plan): raise InputError(f"{recipe.name}: find gave one piece twice")

@@ -1,4 +1,6 @@
-"""Closes every test session with one plain line: N passed, N failed."""
+"""The longest test first; every test session is closed with one plain line: N passed, N failed."""
+
+def pytest_collection_modifyitems(items): items.sort(key=lambda i: 'test_study' not in i.nodeid)
 
 def pytest_unconfigure(config):
     if hasattr(config, 'workerinput'): return
