@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RESULTS', 'KEY', 'COLUMNS', 'Report', 'read_csv', 'load_report', 'score_changes', 'table_changes', 'flat',
            'differences_of', 'declared_changes', 'made_with', 'without_result', 'same_splits', 'verdict',
-           'compare_reports', 'compare']
+           'compare_reports']
 
 # %% ../nbs/19_compare.ipynb #c002
 import json
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
 from scipy.stats import t
-from .core import InputError, atomic, read_json
+from .core import InputError, read_json
 from .results import TABLES, check_table, collect, read_table, study_arms
 
 # %% ../nbs/19_compare.ipynb #c005
@@ -202,17 +202,3 @@ def _largest(S, most=12):
     title = f"Scores, the largest change first ({len(shown)} changed{f', {most} shown' if len(shown)>most else ''})"
     text = shown.head(most)[[c for c in (*KEY,'a','b','difference','spread','spreads','higher','n_a') if c in S]].rename(columns=dict(a='A', b='B', spreads='in spreads', higher='B higher', n_a='of splits'))
     return title, text.to_string(index=False, float_format='{:.4g}'.format).splitlines() if len(text) else []
-
-# %% ../nbs/19_compare.ipynb #c029
-def compare(
-    a:str,         # Folder of a report: reports/<study>, or reports/reference/<study>
-    b:str,         # Another one
-    out:str=None,  # .csv file for all scores
-):
-    "Say what differs between two reports, and by how much against the spread over splits"
-    text, scores = compare_reports(a, b)
-    print(text)
-    if out is None: return
-    if not str(out).endswith('.csv'): raise InputError(f"{out}: the scores are a table; choose a name that ends in .csv")
-    with atomic(out) as tmp: scores.to_csv(tmp, index=False)
-    print(f'\nAll {len(scores)} scores: {out}')

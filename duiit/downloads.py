@@ -9,7 +9,7 @@ __all__ = ['MOST', 'CT_FORMS', 'CT_ICH', 'CHANNELS', 'LGG_NAME', 'LGG_MRI', 'PIC
            'pick_slices', 'folder_form', 'find_folder', 'read_folder', 'fake_folder']
 
 # %% ../nbs/07_downloads.ipynb #c002
-import csv, io, math, re
+import csv, io, logging, math, re
 from dataclasses import replace
 from collections import Counter
 from functools import lru_cache
@@ -96,12 +96,24 @@ def _values(im):
     if (slope, shift)==(1, 0): return a
     return a.astype(np.int32)*int(slope)+int(shift)
 
+def _open_nifti(path):
+    "A NIfTI image from a file that has exactly the bytes it says; checksums of .gz are checked"
+    import gzip, nibabel as nib
+    b = Path(path).read_bytes()
+    if b[:2]==b'\x1f\x8b': b = gzip.decompress(b)
+    kind = nib.Nifti2Image if 540 in (int.from_bytes(b[:4], 'little'), int.from_bytes(b[:4], 'big')) else nib.Nifti1Image
+    im = kind.from_bytes(b)
+    need = im.dataobj.offset+math.prod(im.shape)*im.dataobj.dtype.itemsize
+    if len(b)!=need: raise Unusable('damaged file', f'{len(b)} bytes where its header says {need}')
+    return im
+
+# %% ../nbs/07_downloads.ipynb #c012
 def read_nifti(
     path,    # .nii or .nii.gz
 )->tuple:    # (n, H, W) from the top of the head down, front up, right on the left; numbers of slices in the file from 1; (slice, row, column) mm
-    "The axial slices of a NIfTI volume; `Unusable` if it is oblique by more than 20 degrees, has several volumes or colours"
+    "The axial slices of a NIfTI volume; `Unusable` if it is damaged, oblique by more than 20 degrees, has several volumes or colours"
     import nibabel as nib
-    im = nib.load(path, mmap=False) # a mapped file that shrinks would end the process
+    im = _open_nifti(path)
     shape = tuple(im.shape)+(1,)*(3-len(im.shape))
     if len(shape)>3 and max(shape[3:])>1: raise Unusable('several volumes in one file', f'shape {shape}; one volume per file is needed')
     if not np.isfinite(im.affine).all() or abs(np.linalg.det(im.affine[:3,:3]))<1e-9: raise Unusable('damaged geometry', 'the affine is singular')
@@ -116,7 +128,7 @@ def read_nifti(
     numbers = np.arange(len(x), 0, -1) if stored_up else np.arange(1, len(x)+1)
     return x,numbers,mm
 
-# %% ../nbs/07_downloads.ipynb #c015
+# %% ../nbs/07_downloads.ipynb #c016
 MOST = 256 # pictures in one piece
 
 def picture_pieces(
@@ -151,7 +163,7 @@ def read_pictures(
     out = out or [Pixels(np.empty((0, 1, 1)), np.array([], int), mm)]
     return [replace(out[0], left=tuple(left)), *out[1:]]
 
-# %% ../nbs/07_downloads.ipynb #c016
+# %% ../nbs/07_downloads.ipynb #c017
 def read_jpeg(path):
     "(H, W) uint8: grey, or the luminance of a grey picture that was saved in colour"
     from PIL import Image
@@ -162,7 +174,7 @@ def read_jpeg(path):
         elif im.mode!='L': raise Unusable('not a grey picture', f'its colours are {im.mode}')
         return np.asarray(im.convert('L'))
 
-# %% ../nbs/07_downloads.ipynb #c019
+# %% ../nbs/07_downloads.ipynb #c020
 @lru_cache(8)
 def _heads(modality, n, size, slices, seed):
     "Ages and pictures (n, slices, size, size) of drawn heads"
@@ -182,7 +194,7 @@ def _save_nifti(path, a, mm, codes='LPS'):
     im = nib.Nifti1Image(np.ascontiguousarray(a.transpose(2, 1, 0)), down)
     nib.save(im.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(im.affine), nib.orientations.axcodes2ornt(codes))), path)
 
-# %% ../nbs/07_downloads.ipynb #c020
+# %% ../nbs/07_downloads.ipynb #c021
 def _demographics(ages, newline=True):
     "The table of the PhysioNet form: a line break in a header, a second header row; or of the Kaggle form"
     head = ['Patient Number','Age\n(years)' if newline else 'Age','Gender','Hemorrhage type based on the radiologists diagnosis ','','','',''] if newline else ['PatientNumber','Age','Gender']
@@ -211,7 +223,7 @@ def _fake_nifti(folder, ages, hu, odd):
 
 def _cut(f): f.write_bytes(f.read_bytes()[:f.stat().st_size//2])
 
-# %% ../nbs/07_downloads.ipynb #c021
+# %% ../nbs/07_downloads.ipynb #c022
 def _fake_kaggle(folder, ages, hu, odd):
     "Kaggle: windowed pictures in two windows, some masks beside them. Odd: grey and colour, one cut off"
     from PIL import Image
@@ -235,7 +247,7 @@ def _fake_flat(folder, ages, hu, odd):
     if odd: _cut(folder/f'{next(iter(ages))}-3.jpg')
     return {'no age':hu.shape[1], 'damaged file':1} if odd else {},{}
 
-# %% ../nbs/07_downloads.ipynb #c022
+# %% ../nbs/07_downloads.ipynb #c023
 def fake_ct_ich(
     folder,
     form:str='physionet', # 'physionet', 'kaggle' or 'flat'
@@ -256,7 +268,7 @@ def fake_ct_ich(
     (folder/name).write_bytes(_demographics(listed, form=='physionet').encode('utf-8-sig' if odd else 'utf-8'))
     return dict(ages=ages, slices=n*slices-(odd and form!='physionet'), left=left | ({'no scan':0} if odd else {}))
 
-# %% ../nbs/07_downloads.ipynb #c024
+# %% ../nbs/07_downloads.ipynb #c025
 def _ages(raw, files, patient, age, key=lambda s: s, where=''):
     "Years by subject from the one table below `raw` that has both columns; blank ages are NaN"
     tables,fit = [f for f in files if f.suffix.lower() in ('.csv','.xlsx')],[]
@@ -283,7 +295,7 @@ def _join(found, ages, pieces):
         else: out += pieces(s, files, ages[s])
     return out,left+[Left(s, '', 'no scan', slices=0) for s,a in ages.items() if s not in found and not math.isnan(a)]
 
-# %% ../nbs/07_downloads.ipynb #c025
+# %% ../nbs/07_downloads.ipynb #c026
 CT_FORMS = dict( # form -> which paths are its pictures: group 1 the patient, group 2 the slice
     physionet=r'(?:^|/)ct_scans/(\d{1,3})\.nii(?:\.gz)?$',
     kaggle=r'(?:^|/)(\d{1,3})/brain/(\d+)\.jpe?g$',
@@ -299,7 +311,7 @@ def _ct_tree(raw):
     if not forms: raise InputError(f"{raw}: no pictures of ct-ich were found among {len(files)} files. Looked for ct_scans/049.nii (PhysioNet), 049/brain/10.jpg (Kaggle) and 049-10.jpg (one folder){f'; here is e.g. {paths[0][1]}' if paths else ''}")
     return forms[0],paths
 
-# %% ../nbs/07_downloads.ipynb #c026
+# %% ../nbs/07_downloads.ipynb #c027
 def ct_form(raw): # -> dict: unit and window of the form that was downloaded
     form,_ = _ct_tree(raw)
     return {} if form=='physionet' else dict(unit='8-bit grey', window=(0., 255.), title='CT of intracranial haemorrhage, windowed pictures', version='Kaggle, or pictures made from it', access='Kaggle account')
@@ -332,7 +344,7 @@ CT_ICH = Recipe('ct-ich', 'CT of intracranial haemorrhage', 'CT', 'HU', (-20., 1
     version='PhysioNet 1.3.1', licence='PhysioNet Restricted Health Data License 1.5.0; check on the day', access='PhysioNet account and signed data use agreement',
     home='https://physionet.org/content/ct-ich/1.3.1/')
 
-# %% ../nbs/07_downloads.ipynb #c032
+# %% ../nbs/07_downloads.ipynb #c033
 CHANNELS = ('pre','flair','post')
 
 def fake_lgg_mri(
@@ -361,7 +373,7 @@ def fake_lgg_mri(
         shutil.copytree(top, Path(folder)/'lgg-mri-segmentation'/'kaggle_3m')
     return dict(ages=dict(zip(names, years)), slices=n*slices-odd, left={'mask':m*(1+odd)} | ({'no age':slices, 'duplicate':m, 'damaged file':1} if odd else {}))
 
-# %% ../nbs/07_downloads.ipynb #c033
+# %% ../nbs/07_downloads.ipynb #c034
 LGG_NAME = r'^(TCGA_[A-Z0-9]{2}_[A-Z0-9]{4})_(\d{8})_(\d+)(_mask)?\.tiff?$'
 
 def lgg_form(raw, channel='flair'): # -> dict: the title says which channel
@@ -398,7 +410,7 @@ LGG_MRI = Recipe('lgg-mri', 'MRI of lower-grade glioma', 'MRI', '8-bit grey', (0
     expected=dict(slices=3454, subjects=110, mean=45.83, sd=13.73, low=20., high=75.), options=dict(channel=('flair', f"the sequence: {', '.join(CHANNELS)}")),
     version='Kaggle mateuszbuda/lgg-mri-segmentation, version 2', licence='CC BY-NC-SA 4.0 on Kaggle; check on the day', access='Kaggle account', home='https://www.kaggle.com/datasets/mateuszbuda/lgg-mri-segmentation')
 
-# %% ../nbs/07_downloads.ipynb #c036
+# %% ../nbs/07_downloads.ipynb #c037
 PICTURES = ('.png','.jpg','.jpeg','.tif','.tiff','.npy')
 SLICES = "slices of a volume: all, every:N, middle:N, range:A:B (slice numbers from the top, from 1, both ends kept) or mm:A:B (mm below the top of the volume)"
 
@@ -420,13 +432,13 @@ def pick_slices(
     if name=='mm' and gap is None: raise Unusable('no spacing', 'the rule mm:A:B needs the distance of slices, which this format does not hold')
     return k[(k*gap>=v[0]-1e-6) & (k*gap<=v[1]+1e-6)] if name=='mm' else k
 
-# %% ../nbs/07_downloads.ipynb #c038
+# %% ../nbs/07_downloads.ipynb #c039
 def _key(s):
     "An id as people mean it"
     s = str(s).strip()
     return str(int(float(s))) if re.fullmatch(r'\d+(\.0+)?', s) else s.lower()
 
-# %% ../nbs/07_downloads.ipynb #c039
+# %% ../nbs/07_downloads.ipynb #c040
 def _value(text, classes, where):
     "A label as a number: NaN where it is blank, a class's place where there are classes"
     text = str(text).strip()
@@ -466,7 +478,7 @@ def _labels(path, subject_column, label_column, slice_column, classes):
         if old!=v and not (math.isnan(old) and math.isnan(v)): raise InputError(f"{where}: {row[0]} has the label {v:g} here and {old:g} above. Correct one, or name slice_column if labels belong to slices")
     return out,names,y,said
 
-# %% ../nbs/07_downloads.ipynb #c041
+# %% ../nbs/07_downloads.ipynb #c042
 def _kind(f):
     "'volume', 'picture', 'dicom' or '' by name, or by content where there is no ending"
     name = f.name.lower()
@@ -479,29 +491,24 @@ def _kind(f):
 
 def _stem(f): return re.sub(r'(\.nii)?\.[^.]*$', '', f.name) if f.suffix else f.name
 
-def _subjects(raw, files, pattern):
+def _subjects(raw, files, pattern, known):
     "{subject: files}, and files whose path does not name one"
     if pattern:
         try: p = re.compile(pattern)
         except re.error as e: raise InputError(f"subject is {pattern!r}, which is no regular expression ({e})") from None
         if p.groups!=1: raise InputError(f"subject is {pattern!r}; a regular expression with one group in parentheses is needed, such as '(sub-[0-9]+)'")
-    top = Path(*list(_common([f.relative_to(raw).parts[:-1] for f in files])))
+    part = {f:f.relative_to(raw) for f in files}
+    parts = {f:(*o.parts[:-1], _stem(f)) for f,o in part.items()}
+    at = max(range(max(map(len, parts.values()))), key=lambda d: (sum(_key(p[min(d, len(p)-1)]) in known for p in parts.values()), -d)) if not pattern else None
     found,none = {},[]
     for f in files:
-        parts = f.relative_to(raw/top).parts
-        m = p.search(f.relative_to(raw).as_posix()) if pattern else None
-        s = m[1] if m else '' if pattern else parts[0] if len(parts)>1 else _stem(f)
+        m = p.search(part[f].as_posix()) if pattern else None
+        s = m[1] if m else '' if pattern else parts[f][min(at, len(parts[f])-1)]
         if s: found.setdefault(s, []).append(f)
         else: none.append(Left('', str(f), 'no subject', f'its path does not match {pattern}'))
     return found,none
 
-def _common(paths):
-    "The parts that all paths begin with"
-    for level in zip(*paths):
-        if len(set(level))>1: return
-        yield level[0]
-
-# %% ../nbs/07_downloads.ipynb #c042
+# %% ../nbs/07_downloads.ipynb #c043
 def _numbered(files):
     "Slice numbers: the last number of each name where all have one and no two agree, else 1, 2, ... in natural order"
     last = [re.findall(r'\d+', _stem(f))[-1:] for f in files]
@@ -531,7 +538,7 @@ def _dicom_pieces(raw, owner, label, about):
     for (s,mm),files in single.items(): pieces += picture_pieces(s, files, _numbered(files), label(s), (*about(s), ('mm', mm)))
     return pieces,left
 
-# %% ../nbs/07_downloads.ipynb #c043
+# %% ../nbs/07_downloads.ipynb #c044
 def _pair_of(text, what):
     "Two numbers from 'lo,hi' or a pair; None where there is nothing"
     if text in ('', None): return None
@@ -559,7 +566,7 @@ def folder_form(raw, modality='', unit='', window='', label_name='', label_unit=
     return dict(title=f"{modality} images of {raw.name}" if raw.name!='raw' else f"{modality} images", modality=modality, unit=unit or 'arbitrary', window=_pair_of(window, 'window'), label_name=name,
                 label_unit=label_unit or ('class' if classes else 'years' if years else '1'), label_range=(0., 120.) if years and not classes else None, classes=classes, head=str(head).lower() not in ('false','no','0'))
 
-# %% ../nbs/07_downloads.ipynb #c044
+# %% ../nbs/07_downloads.ipynb #c045
 def _match(found, labels, names, table, files, raw):
     "{subject: key of its label}; `InputError` if not one id fits"
     key = {s:_key(s) for s in found if _key(s) in labels}
@@ -572,7 +579,7 @@ def _match(found, labels, names, table, files, raw):
         if twins[k]>1: raise InputError(f"{table}: the id {names[k]!r} fits the subjects {', '.join(repr(o) for o in key if key[o]==k)}. Name the subject's part of the path with subject")
     return key
 
-# %% ../nbs/07_downloads.ipynb #c045
+# %% ../nbs/07_downloads.ipynb #c046
 def find_folder(raw, labels='', subject_column='', label_column='', slice_column='', subject='', skip='', slices='all', spacing_mm='', classes='', label_name='', **o):
     "Pieces of any images below `raw` whose subject has a label"
     files = files_below(raw)
@@ -583,7 +590,7 @@ def find_folder(raw, labels='', subject_column='', label_column='', slice_column
     skipped = {f for f,k in kinds.items() if k and skip and re.search(skip, f.relative_to(raw).as_posix())}
     images,left = [f for f,k in kinds.items() if k and f not in skipped],[Left('', str(f), 'skipped by name') for f in kinds if f in skipped]
     if not images: raise InputError(f"{raw}: no images were found among {len(files)} files. Endings that are read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}")
-    found,none = _subjects(raw, images, subject)
+    found,none = _subjects(raw, images, subject, known)
     key = _match(found, known, names, table, images, raw)
     mean = lambda v: v if not isinstance(v, dict) else float(np.mean(w)) if (w:=[o for o in v.values() if not math.isnan(o)]) else math.nan
     label,name = lambda s: mean(known[key[s]]),label_name or y
@@ -599,13 +606,13 @@ def find_folder(raw, labels='', subject_column='', label_column='', slice_column
     left += [Left(n, '', 'no images', slices=0) for k,n in names.items() if k not in key.values()]
     return pieces,left,_folder_notes(said, kinds, slices, o.get('unit'))
 
-# %% ../nbs/07_downloads.ipynb #c046
+# %% ../nbs/07_downloads.ipynb #c047
 def _folder_notes(said, kinds, slices, unit):
     other = Counter(f.suffix.lower() or 'no ending' for f,k in kinds.items() if not k)
     return [f'Labels: {said}.']+[f"Slices kept of volumes: {slices}."]*(slices!='all')+["The unit was not given, so it is called arbitrary."]*(not unit)+\
            ([f"Files that are no images were passed over: {', '.join(f'{n} {e}' for e,n in other.most_common(6))}."] if other else [])
 
-# %% ../nbs/07_downloads.ipynb #c047
+# %% ../nbs/07_downloads.ipynb #c048
 def _labelled(p, subject, about):
     "`Pixels` with their slices' labels; slices without one are left out"
     if not about['labels']: return p
@@ -614,10 +621,42 @@ def _labelled(p, subject, about):
     ok = np.isfinite(y)
     return replace(p, images=p.images[ok], numbers=p.numbers[ok], labels=y[ok], left=(*p.left, *(Left(subject, '', f"no {about['name']}", f'slice {n}') for n in p.numbers[~ok])))
 
+# %% ../nbs/07_downloads.ipynb #c049
+def _read_npy(f):
+    "A NumPy array whose file has exactly the bytes that its header says"
+    with open(f, 'rb') as b:
+        x = np.lib.format.read_array(b, allow_pickle=False)
+        if b.read(1): raise Unusable('damaged file', 'it goes on after the array that its header describes')
+    return x
+
+class _Complaints(logging.Handler):
+    "What tifffile says about a file that it reads all the same"
+    def __init__(self): super().__init__(); self.bad = []
+    def emit(self, r):
+        if re.search('TiffFileError|invalid page offset|invalid offset|does not match|incorrect Strip|failed to reshape', m:=r.getMessage()): self.bad.append(m)
+    def __enter__(self): log = logging.getLogger('tifffile'); self.old = log.propagate; log.propagate = False; log.addHandler(self); return self
+    def __exit__(self, *_): log = logging.getLogger('tifffile'); log.propagate = self.old; log.removeHandler(self)
+
+def _read_tiff(f):
+    "A TIFF none of whose pages is lost: where size and pixels do not agree, pages and bytes are counted"
+    import tifffile
+    with _Complaints() as said: x = np.asarray(_reader(f)(f))
+    if said.bad: raise Unusable('damaged file', said.bad[0])
+    size = f.stat().st_size
+    if .6*size<x.nbytes<=size: return x
+    with tifffile.TiffFile(f) as t:
+        n,k,data = len(t.pages),len(x) if x.ndim==3 else 1,[sum(p.databytecounts) for p in t.pages]
+        if n!=k: raise Unusable('pages of several sizes', f'{k} of {n} pages are alike')
+        if size-sum(data)>=.9*data[0] and not {'ImageSourceData','SubIFDs'} & {o.name for o in t.pages[0].tags}: raise Unusable('damaged file', f'{size-sum(data)} of its {size} bytes belong to no page')
+    return x
+
+# %% ../nbs/07_downloads.ipynb #c050
+_careful = {'.npy':_read_npy, '.tif':_read_tiff, '.tiff':_read_tiff}
+
 def _decode_any(about):
     "path -> (H, W), or `Pixels` with the chosen slices of a file that holds several"
     def decode(f):
-        x = read_frame(f) if _kind(f)=='dicom' else np.asarray(_reader(f)(f))
+        x = read_frame(f) if _kind(f)=='dicom' else _careful.get(f.suffix.lower(), lambda f: np.asarray(_reader(f)(f)))(f)
         if x.ndim!=3: return x
         if min(x.shape[1:])<8: raise Unusable('not a grey picture', f'shape {x.shape}')
         k = pick_slices(about['slices'], len(x))
@@ -640,12 +679,12 @@ def read_folder(piece):
 FOLDER = Recipe('folder', 'Images', 'any', 'arbitrary', None, find_folder, read_folder, form=folder_form, licence='of whoever owns the data', access='your own', label_range=None, options=dict(
     modality=('', 'what the images are: CT, MR, PET, ... (needed)'), unit=('', 'unit of their pixels, such as HU or SUV'), window=('', 'grey window in that unit, such as -20,100; by default fitted on training subjects'),
     labels=('', 'table of labels (csv, tsv, xlsx); by default the only one in RAW'), subject_column=('', 'its column of subjects'), label_column=('', 'its column of labels'),
-    slice_column=('', 'its column of slice numbers, where labels belong to slices'), subject=('', 'regular expression on the path below RAW whose one group is the subject; by default the first folder, or the name of the file'),
+    slice_column=('', 'its column of slice numbers, where labels belong to slices'), subject=('', 'regular expression on the path below RAW whose one group is the subject; by default the folder or file name that fits most ids'),
     skip=('', 'regular expression: files whose path below RAW matches are left out, such as mask'), slices=('all', SLICES), spacing_mm=('', 'mm per pixel of pictures whose files carry none'),
     classes=('', 'names of classes, such as no,yes, where labels are classes'), label_name=('', 'what the label is; by default its column'), label_unit=('', 'its unit'),
     head=(True, 'images show heads, and faces are blanked on the data card')))
 
-# %% ../nbs/07_downloads.ipynb #c049
+# %% ../nbs/07_downloads.ipynb #c052
 def fake_folder(
     folder,
     size:int=64, slices:int=6, seed:int=0,
@@ -680,5 +719,5 @@ def fake_folder(
     (folder/'labels.csv').write_bytes(text.encode('cp1252'))
     return dict(ages=dict(zip(names, years)), slices=12*slices, left=left)
 
-# %% ../nbs/07_downloads.ipynb #c054
+# %% ../nbs/07_downloads.ipynb #c062
 RECIPES = {r.name:r for r in (CT_ICH, LGG_MRI, FOLDER)}

@@ -6,7 +6,7 @@
 __all__ = ['TRIALS', 'SHORT', 'MAKERS', 'Data', 'load_cohorts', 'split_source', 'prepare', 'judge_of', 'encoded', 'labels', 'Run',
            'perform', 'source_rows', 'training_sets', 'train', 'more_images', 'searched_policy', 'predictor_steps',
            'predictions_of', 'constant_of', 'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of',
-           'probes_of', 'gallery_of', 'save_nets', 'load_net', 'nets_of', 'translate', 'predict', 'as_images',
+           'hides', 'probes_of', 'gallery_of', 'save_nets', 'load_net', 'nets_of', 'translate', 'predict', 'as_images',
            'identity', 'settings', 'peak_mb', 'run_folder', 'fit', 'pulse', 'provenance_row', 'finish', 'make_cohorts',
            'declare', 'standard_weight', 'shared_names', 'describe']
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from .augment import augmented, search_policy
 from .cohort import Cohort, Norm, fit_norm, load_truth, truth_rows
 from .core import InputError, atomic, check_in, digest, provenance, read_json, write_json
+from .ingest import blank_face
 from .judge import features_of, fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
 from .nets import GENERATORS, make_predictor, seeded, stream
 from .predictor import TASKS, Encoded, Standard, default_device, domain_accuracy, fit_predictor, join, label_error, precision_of, predict_labels
@@ -280,9 +281,16 @@ def quality_of(run:Run, slices:dict)->tuple: # Table `quality` or None; arrays o
         if run.data.judge and not run.data.standard.classes: err |= dict(judge=judged(run, fake)) | (dict(judge_true=judged(run, true)) if true is not None else {})
         if err: tables.append(pd.DataFrame(dict(arm=run.arm.name, split=run.index, seed=run.study.seed, source=n, subject=f.subject.to_numpy(), slice=f.slice.to_numpy(), label=f.label.to_numpy(),
                                                 **dict.fromkeys(('psnr','ssim','mae'), np.nan) | err)))
-        galleries.append(gallery_of(n, f, y, fake, rec, true, err.get('mae', np.abs(rec-y).mean((1,2)))))
-    join = lambda gs: {k:np.concatenate([g[k] for g in gs]) for k in gs[0].keys() if all(k in g for g in gs)}
-    return pd.concat(tables, ignore_index=True) if tables else None, join(galleries) if galleries else None
+        galleries.append(gallery_of(n, f, y, fake, rec, true, err.get('mae', np.abs(rec-y).mean((1,2))), hidden=hides(run, n)))
+    both = lambda gs: {k:np.concatenate([g[k] for g in gs]) for k in gs[0].keys() if all(k in g for g in gs)}
+    gallery = both(galleries) if galleries else None
+    if gallery and any(map(lambda n: hides(run, n), slices)): gallery['blanked'] = np.array(True)
+    return pd.concat(tables, ignore_index=True) if tables else None, gallery
+
+def hides(run:Run, name:str): # A function of encoded images `(n, H, W)` that gives a mask of the same shape, or `None`
+    "What a source's pictures must not show: everything within 15 mm of the outline of a person's head; phantoms have no face"
+    m = run.data.sources[name].meta
+    return None if m['phantom'] or run.study.faces else lambda y: blank_face(y, m['spacing_mm'])<=y.min()
 
 # %% ../nbs/15_runs.ipynb #c031
 def probes_of(run:Run, slices:dict)->pd.DataFrame:
@@ -329,11 +337,14 @@ def gallery_of(
     y, fake, rec, true,       # Source, translated, cycle, truth (or `None`): `(n, H, W)` in [-1, 1]
     error,                    # `(n,)` by which the worst are found
     fixed:int=10, worst:int=3, # How many of each
+    hidden=None,              # As `hides` gives it
 )->dict:
     "Slices for pictures: one from the middle of each of the first held-out subjects, and those with the largest error"
     middle = [g[len(g)//2] for _,g in sorted(f.reset_index(drop=True).groupby('subject').indices.items())][:fixed]
     bad = [i for i in np.argsort(-error, kind='stable') if i not in middle][:worst]
-    pick, b8 = np.array(middle+bad), lambda x: np.round((x+1)*127.5).clip(0,255).astype(np.uint8)
+    pick = np.array(middle+bad)
+    gone = hidden(y[pick]) if hidden else np.zeros_like(y[pick], bool)
+    b8 = lambda x: np.where(gone, 0, np.round((x+1)*127.5).clip(0,255)).astype(np.uint8)
     g = dict(source=b8(y[pick]), fake=b8(fake[pick]), rec=b8(rec[pick]), subject=f.subject.to_numpy()[pick].astype('U'), slice=f.slice.to_numpy()[pick], label=f.label.to_numpy()[pick],
              kind=np.array(['fixed']*len(middle)+['worst']*len(bad)), origin=np.array([name]*len(pick)), mae=np.asarray(error)[pick])
     return g if true is None else g | dict(truth=b8(true[pick]))
@@ -478,7 +489,7 @@ def finish(run:Run, row:dict, t0:float):
     write_run(run.folder, row | dict(steps=predictor_steps(run), seconds=round(time.perf_counter()-t0, 1), peak_mb=round(peak_mb())), gallery, **tables)
     for f in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')): f.unlink()
 
-# %% ../nbs/15_runs.ipynb #c064
+# %% ../nbs/15_runs.ipynb #c066
 def _phantom(study, progress):
     from duiit.phantom import Phantom, make_phantom
     try: spec = Phantom(**study.make['phantom'])
@@ -492,7 +503,7 @@ def _scans(study, progress):
 
 MAKERS = {'phantom':_phantom, 'scans':_scans}
 
-# %% ../nbs/15_runs.ipynb #c065
+# %% ../nbs/15_runs.ipynb #c067
 def make_cohorts(
     study:Study,
     progress:bool=True, # Show a bar
@@ -506,7 +517,7 @@ def make_cohorts(
     p = preset_of(study)
     fit_judge(held, held.norm or fit_norm(held.images), folder/'judge', 'judge', study.preset, **dict(steps=20) if study.preset=='smoke' else {}, precision=precision_of(p.precision, default_device()), device=default_device())
 
-# %% ../nbs/15_runs.ipynb #c068
+# %% ../nbs/15_runs.ipynb #c070
 def declare(
     study:Study,
     reports='reports', # Where studies keep their results
@@ -524,7 +535,7 @@ def declare(
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)
     return path
 
-# %% ../nbs/15_runs.ipynb #c069
+# %% ../nbs/15_runs.ipynb #c071
 def standard_weight(arm:Arm, sd:float)->float: # `None` where nothing is translated
     "An arm's lambda on labels in units of their standard deviation `sd`, about: each split has its own"
     s = arm.stages[0]
