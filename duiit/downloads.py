@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .core import InputError, check_in
 from .cohort import _reader
-from .dicom import headers, stack, upright, read_frame
+from .dicom import FDG, HN_PET, UPENN_GBM, headers, read_frame, stack, upright
 from .ingest import Left, Piece, Pixels, Recipe, Unusable, files_below, natural, public_name
 
 # %% ../nbs/07_downloads.ipynb #c005
@@ -720,4 +720,4 @@ def fake_folder(
     return dict(ages=dict(zip(names, years)), slices=12*slices, left=left)
 
 # %% ../nbs/07_downloads.ipynb #c062
-RECIPES = {r.name:r for r in (CT_ICH, LGG_MRI, FOLDER)}
+RECIPES = {r.name:r for r in (CT_ICH, LGG_MRI, HN_PET, UPENN_GBM, FDG, FOLDER)}

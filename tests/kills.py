@@ -35,14 +35,15 @@ def start(folder:Path, study:str, log, **env):
 
 # ------------------------------------------------------------ what runs there
 def processes(folder:Path)->dict: # kind -> pids
-    "The engines, workers and kernels that work in `folder`"
-    found = {'engine':[], 'worker':[], 'kernel':[]}
+    "What makes cohorts, the engines, workers and kernels that work in `folder`"
+    found = {'cohorts':[], 'engine':[], 'worker':[], 'kernel':[]}
     for p in Path('/proc').iterdir():
         if not p.name.isdigit(): continue
         try: args, cwd = (p/'cmdline').read_bytes().split(b'\0'), os.readlink(p/'cwd')
         except OSError: continue
         if Path(cwd)!=folder or len(args)<3: continue
-        kind = 'kernel' if b'ipykernel_launcher' in args else {b'snakemake':'engine', b'papermill':'worker'}.get(os.path.basename(args[1]))
+        name = os.path.basename(args[1])
+        kind = 'kernel' if b'ipykernel_launcher' in args else 'cohorts' if (name, args[2])==(b'duiit', b'cohorts') else {b'snakemake':'engine', b'papermill':'worker'}.get(name)
         if kind: found[kind].append(int(p.name))
     return {k:v for k,v in found.items() if v}
 
