@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['FULL', 'VERSION', 'Piece', 'Left', 'Pixels', 'Unusable', 'Recipe', 'fit_square', 'smallest', 'blank_face', 'natural',
-           'files_below', 'public_name', 'extract_zip', 'reasons', 'ingest']
+           'files_below', 'public_name', 'extract_zip', 'time_limit', 'reasons', 'ingest']
 
 # %% ../nbs/05_ingest.ipynb #c002
 import errno, hashlib, io, json, math, multiprocessing, os, re, shutil, stat, sys, threading, time, zipfile, zlib
 from base64 import b64encode
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -174,6 +175,8 @@ def public_name(
     return re.sub(r'(?<!\d)(?:(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d|[0-3]?\d[-.][0-3]?\d[-.](?:18|19|20)\d\d)(?!\d)', 'DATE', text)
 
 # %% ../nbs/05_ingest.ipynb #c031
+def _bytes(n): return f'{n/1e9:.1f} GB' if n>=1e9 else f'{n/1e6:.1f} MB'
+
 def _unsafe(m):
     "Why a member of a zip must not be extracted, or None"
     name,kind = m.filename,stat.S_IFMT(m.external_attr>>16)
@@ -206,7 +209,7 @@ def extract_zip(
                 if why:=_unsafe(m): raise InputError(f"{archive}: the member {m.filename!r} {why}. {again}")
             if len({os.path.normpath(m.filename) for m in members})<len(members): raise InputError(f"{archive}: two members have one name. {again}")
             need,free = sum(m.file_size for m in members),shutil.disk_usage(archive.parent if not dest.parent.exists() else dest.parent).free
-            if need>.9*free: raise InputError(f"{archive}: it unpacks to {need/1e9:.1f} GB, but {dest.parent} has {free/1e9:.1f} GB free. Free some space, or choose another place for the cohort")
+            if need>.9*free: raise InputError(f"{archive}: it unpacks to {_bytes(need)}, but {dest.parent} has {_bytes(free)} free. Free some space, or choose another place for the cohort")
             shutil.rmtree(part, ignore_errors=True); part.mkdir(parents=True)
             for m in members:
                 _extract(z, m, part)
@@ -279,15 +282,32 @@ def _prepare(piece, p, size, spacing):
         z,keep = z[ok],keep[ok]
     return (np.ascontiguousarray(smallest(z)) if len(z) else None),keep,left
 
+# %% ../nbs/05_ingest.ipynb #c038
+@contextmanager
+def time_limit(
+    seconds:float, # of computing, not of waiting for a disk or another program
+):
+    "`Unusable` if the block computes longer: damaged files can send a library round in circles. Only in a process's main thread"
+    import signal
+    if not hasattr(signal, 'ITIMER_PROF') or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    def late(*_): raise Unusable('damaged file', f'reading it did not end within {seconds:g} s')
+    old,outer = signal.signal(signal.SIGPROF, late),signal.setitimer(signal.ITIMER_PROF, seconds)
+    try: yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, *outer)
+        signal.signal(signal.SIGPROF, old)
+
 def _file_of(piece, number): return piece.files[piece.numbers.index(number)] if number in piece.numbers else piece.files[0]
 
-# %% ../nbs/05_ingest.ipynb #c038
+# %% ../nbs/05_ingest.ipynb #c039
 def _read_piece(recipe, piece, raw, size, spacing):
     "Pictures of one piece or None, and its record; whatever a library raises for a damaged file becomes an exclusion"
     import warnings
     rec = dict(numbers=[], labels=None, sums=[], left=[], known_mm=True, grids=[])
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), time_limit(900.):
             warnings.simplefilter('ignore')
             got = recipe.read(piece)
             got = [got] if isinstance(got, Pixels) else list(got)
@@ -310,7 +330,7 @@ def _read_piece(recipe, piece, raw, size, spacing):
 def _plain(text, raw): return public_name(' '.join(str(text).replace(f'{raw}{os.sep}', '').split()))[:300] # one line without the machine's folders or a person's numbers
 def _relative(file, raw): return public_name(_below(file, raw) if os.path.isabs(file) else file)
 
-# %% ../nbs/05_ingest.ipynb #c039
+# %% ../nbs/05_ingest.ipynb #c040
 def _sha256(f):
     try:
         with open(f, 'rb', buffering=0) as b: return (hashlib.sha256(b.read()) if os.fstat(b.fileno()).st_size<1<<24 else hashlib.file_digest(b, 'sha256')).hexdigest()
@@ -337,10 +357,10 @@ def _ingest_piece(
 def _full(e, place):
     "One line about a disk that takes no more"
     free = shutil.disk_usage(place if place.exists() else place.parent).free
-    why = f"the disk is full ({free/1e6:.0f} MB free) or the file is larger than it allows" if e.errno in FULL else f"it cannot be written ({e.strerror or e})"
+    why = f"the disk is full ({_bytes(free)} free) or the file is larger than it allows" if e.errno in FULL else f"it cannot be written ({e.strerror or e})"
     return f"{e.filename or place}: {why}. Nothing half-written counts: make room and run the same command again, it goes on where it stopped"
 
-# %% ../nbs/05_ingest.ipynb #c043
+# %% ../nbs/05_ingest.ipynb #c044
 _own = {'cohort.csv','cohort.json','card.html','card.json','excluded.csv','images','regions'}
 
 def _check_place(raw, out):
@@ -371,7 +391,7 @@ class _WorkFolder:
         if kind is None or not any((self.path/'done').iterdir()): shutil.rmtree(self.path, ignore_errors=True)
         self.lock.close()
 
-# %% ../nbs/05_ingest.ipynb #c046
+# %% ../nbs/05_ingest.ipynb #c047
 _job = None # what a worker does with a number
 
 def _start(job, parent):
@@ -408,7 +428,7 @@ def _run_all(
     except BrokenProcessPool: raise InputError("a process that reads files died, most likely because the memory was full. Use --jobs 1, or close other programs; the same command goes on where it stopped") from None
     finally: pool.shutdown(cancel_futures=True)
 
-# %% ../nbs/05_ingest.ipynb #c049
+# %% ../nbs/05_ingest.ipynb #c050
 def _public_id(s): return re.sub(r'\d+(?:\.\d+){4,}', lambda m: digest(m[0]), str(s)).strip() # an instance number never becomes a name
 
 def _plan(pieces, left, recipe, raw):
@@ -434,7 +454,7 @@ def reasons(
     t = d.groupby('reason', sort=False).agg(images=('slices', 'sum'), subjects=('subject', lambda s: s[s!=''].nunique()), example=('file', 'first'), detail=('detail', 'first')).reset_index()
     return t.sort_values(['images','reason'], ascending=[False,True], ignore_index=True)
 
-# %% ../nbs/05_ingest.ipynb #c050
+# %% ../nbs/05_ingest.ipynb #c051
 def _equal(work, a, b):
     "Whether two rows hold the same pixels (equal checksums are a hint only)"
     x,y = (np.load(work/'cohort'/r['path'], mmap_mode='r')[r['slice']] for r in (a, b))
@@ -455,7 +475,7 @@ def _rows(plan, records, work):
                 seen.setdefault(check, []).append(row); rows.append(row)
     return pd.DataFrame(rows, columns=['subject','label','path','slice','number']),left,twins
 
-# %% ../nbs/05_ingest.ipynb #c053
+# %% ../nbs/05_ingest.ipynb #c054
 def _facts(frame, label_of, expected):
     "Counts and statistics of labels per subject, here and as published"
     y = frame.groupby('subject').label.agg('mean' if label_of=='slice' else 'first')
@@ -471,7 +491,7 @@ def _nice(lo, hi, n=8):
     step = next(m*mag for m in (1, 2, 2.5, 5, 10) if m*mag>=raw)
     return step,np.arange(math.floor(lo/step), math.ceil(hi/step+1e-9)+1)*step
 
-# %% ../nbs/05_ingest.ipynb #c054
+# %% ../nbs/05_ingest.ipynb #c055
 def _plot(y, name, unit, expected, classes):
     "Coordinates of the histogram of labels `y`, one per subject, on a canvas of 760 x 300"
     if classes: edges,ticks = np.arange(len(classes)+1)-.5,list(enumerate(classes))
@@ -490,7 +510,7 @@ def _plot(y, name, unit, expected, classes):
     return dict(bars=bars, band=band, line=None if m is None else X(m), xticks=[dict(x=X(v), text=t) for v,t in ticks], yticks=[dict(y=Y(v), text=f'{v:g}') for v in top if v%1==0],
                 xlabel=name if classes else f'{name} ({unit})', alt=f"Histogram of {len(y)} subjects by {name}: "+', '.join(b['title'] for b in bars))
 
-# %% ../nbs/05_ingest.ipynb #c055
+# %% ../nbs/05_ingest.ipynb #c056
 def _sheet(frame, folder, meta, head, most=40):
     "Middle slices of up to `most` subjects over the range of labels, as small PNGs; the grey window and whether it was fitted"
     from PIL import Image
@@ -514,7 +534,7 @@ def _render(**context):
     text = (resources.files('duiit')/'card.html.j2').read_text(encoding='utf-8')
     return Environment(autoescape=True, trim_blocks=False).from_string(text).render(**context)
 
-# %% ../nbs/05_ingest.ipynb #c056
+# %% ../nbs/05_ingest.ipynb #c057
 def _grids(records):
     "A sentence on the sizes and spacings of the sources"
     g = [tuple(o) for r in records if r['numbers'] for o in r['grids']]
@@ -542,7 +562,7 @@ def _meta(recipe, size, spacing, labels_of_slices, unknown_mm, notes):
              label_range=None if recipe.label_range is None or recipe.classes else [float(v) for v in recipe.label_range], notes=' '.join([recipe.title+'.', *notes]), dataset=recipe.dataset)
     return m | (dict(label_classes=list(recipe.classes)) if recipe.classes else {})
 
-# %% ../nbs/05_ingest.ipynb #c058
+# %% ../nbs/05_ingest.ipynb #c059
 def _write_card(folder, recipe, frame, meta, left, warns, options, geometry, sources, pixels):
     "`card.json`, `card.html`, `excluded.csv`; returns the card"
     here,facts = _facts(frame, meta['label_of'], recipe.expected)
@@ -576,7 +596,7 @@ def _say(c, facts, out):
     for w in c['warnings']: print('note:', w)
     print(f"Cohort: {out}   card: {out/'card.html'}")
 
-# %% ../nbs/05_ingest.ipynb #c059
+# %% ../nbs/05_ingest.ipynb #c060
 def _check_numbers(size, spacing, jobs):
     for k,v,lo,hi in (('size', size, 16, 1024), ('jobs', jobs, 1, 64)):
         if not isinstance(v, (int, np.integer)) or isinstance(v, bool) or not lo<=v<=hi: raise InputError(f"{k} is {v!r}; a whole number from {lo} to {hi} is needed")
@@ -612,7 +632,7 @@ def _records(recipe, plan, raw, work, size, spacing, jobs, bar):
         _run_all(partial(_ingest_piece, recipe, plan, raw, work, size, spacing), [i for i in range(len(plan)) if i not in done], jobs, tick)
     return [done[i] for i in range(len(plan))]
 
-# %% ../nbs/05_ingest.ipynb #c060
+# %% ../nbs/05_ingest.ipynb #c061
 def _finish(recipe, plan, records, left, notes, work, options, geometry):
     "Everything but the pictures, into the work folder; returns the card and its table of counts"
     new,notes = work/'cohort',list(notes)
@@ -639,7 +659,7 @@ def _is_done(out, key):
     try: return read_json(out/'card.json').get('key')==key and all((out/p).is_file() for p in pd.read_csv(out/'cohort.csv').path.unique())
     except (InputError, OSError, ValueError, AttributeError): return False
 
-# %% ../nbs/05_ingest.ipynb #c061
+# %% ../nbs/05_ingest.ipynb #c062
 def _geometry(size, spacing, key, notes):
     return dict(size=size, spacing=spacing, key=key, notes=notes,
                 text=f"{size} x {size} at {spacing:g} mm per pixel where the source has a spacing: one scale in both directions, averaged when made coarser, linear when made finer, padded with the lowest value, cut around the middle; untouched where size and spacing agree")
@@ -666,7 +686,7 @@ def _ingest(recipe, raw, out, size, spacing, jobs, bar, options):
     _say(c, facts, out)
     return out
 
-# %% ../nbs/05_ingest.ipynb #c062
+# %% ../nbs/05_ingest.ipynb #c063
 def ingest(
     recipe:Recipe,      # What to look for, how to read it
     raw,                # Folder or zip with the raw data; nothing in it is changed

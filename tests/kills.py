@@ -1,7 +1,7 @@
 """Faults on purpose: a study that is disturbed again and again must end with the tables of an undisturbed one.
 
     python tests/kills.py [--study smoke] [--kills 50] [--seed 0]      SIGKILL of engine, workers and kernels at random moments
-    python tests/kills.py --fault raises|memory|disk                   one other fault, then the same command again
+    python tests/kills.py --fault raises|memory|killed|disk            one other fault, then the same command again
 
 Not part of `make test`: it takes as long as some dozen studies. It works on copies of the checkout in a temporary folder
 (`--work` keeps them) and kills nothing but what runs there. Linux only; `--fault disk` wants root."""
@@ -119,8 +119,17 @@ def kill(folder:Path, a)->dict:
     return dict(kills=dict(kinds), calls=calls, minutes=round((time.time()-t0)/60, 1), redone=watch.redone, lost=watch.lost)
 
 # ------------------------------------------------------------ other faults, put into the kernels by IPython's own start-up files
-RAISES = "import duiit.runs as r\nf = r.save_nets\ndef save_nets(run):\n    if (run.arm.name, run.index)==(%r, 1): raise RuntimeError('raised on purpose')\n    f(run)\nr.save_nets = save_nets\n"
-MEMORY = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (%d<<20, %d<<20))\n"
+FAULTS = dict( # what happens to one training in the middle of it; `disk` happens to all
+    raises="raise RuntimeError('raised on purpose')",
+    memory="resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms+(256<<20),)*2); np.ones(1<<30)",
+    killed="os.kill(os.getpid(), 9) # as the kernel's out-of-memory killer does")
+STARTUP = '''import os, psutil, resource, numpy as np, duiit.runs as r
+f = r.save_nets
+def save_nets(run):
+    if (run.arm.name, run.index)==(%r, 1): %s
+    f(run)
+r.save_nets = save_nets
+'''
 
 def with_start(folder:Path, code:str)->dict: # Environment
     "Kernels that run `code` first"
@@ -132,7 +141,7 @@ def fault(folder:Path, a)->dict:
     "A study under a fault, what its report says of it, and the same command after the fault is gone"
     watch, t0 = Watch(folder/'reports'/a.name), time.time()
     with open(folder.parent/f'{a.fault}.log', 'a') as log:
-        make = start(folder, a.study, log, **({} if a.fault=='disk' else with_start(folder, RAISES%a.arm if a.fault=='raises' else MEMORY%((a.mb,)*2))))
+        make = start(folder, a.study, log, **({} if a.fault=='disk' else with_start(folder, STARTUP%(a.arm, FAULTS[a.fault]))))
         filler = folder.parent/'filler'
         while make.poll() is None:
             watch.look(); time.sleep(.2)
@@ -159,9 +168,8 @@ def main():
     p.add_argument('--study', default='smoke', help='name of a study, or a YAML file inside the checkout')
     p.add_argument('--kills', type=int, default=50)
     p.add_argument('--seed', type=int, default=0)
-    p.add_argument('--fault', choices=('raises','memory','disk'))
-    p.add_argument('--arm', default='mix-ct-mri', help='of --fault raises: the training that raises on split 1')
-    p.add_argument('--mb', type=int, default=1400, help='of --fault memory: address space of a kernel')
+    p.add_argument('--fault', choices=(*FAULTS,'disk'), help='instead of kills: a run raises, runs out of memory, is killed; a full disk')
+    p.add_argument('--arm', default='mix-ct-mri', help='the training that this happens to, on split 1')
     p.add_argument('--disk', type=int, default=400, help='of --fault disk: size of the disk, MB')
     p.add_argument('--work', help='folder for the copies; kept')
     a = p.parse_args()
