@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FULL', 'VERSION', 'Piece', 'Left', 'Pixels', 'Unusable', 'Recipe', 'fit_square', 'smallest', 'blank_face', 'natural',
-           'files_below', 'public_name', 'extract_zip', 'time_limit', 'reasons', 'ingest']
+           'files_below', 'brief', 'public_name', 'extract_zip', 'time_limit', 'reasons', 'ingest']
 
 # %% ../nbs/05_ingest.ipynb #c002
 import errno, hashlib, io, json, math, multiprocessing, os, re, shutil, stat, sys, threading, time, zipfile, zlib
@@ -129,8 +129,9 @@ def smallest(
 def _outline(x):
     "(H, W) bool: the largest thing above air, with its holes filled"
     from scipy import ndimage as ndi
-    from skimage.filters import threshold_triangle
-    mask = ndi.binary_opening(x>(threshold_triangle(x) if x.max()>x.min() else x.max()), np.ones((3, 3)))
+    from skimage.filters import threshold_otsu, threshold_triangle
+    cut = max(threshold_triangle(x), (float(x.min())+threshold_otsu(x))/2) if x.max()>x.min() else x.max() # the second is above the noise of an MR that was padded with zeros
+    mask = ndi.binary_opening(x>cut, np.ones((3, 3)))
     parts,n = ndi.label(mask)
     return ndi.binary_fill_holes(parts==1+np.argmax(np.bincount(parts.ravel())[1:])) if n else mask
 
@@ -158,14 +159,22 @@ def natural(
 
 def files_below(
     raw,           # a folder
+    ends=None,     # endings in small letters, such as ('.csv', '.xlsx'); None: all files
 )->list:           # of Path
     "All files of a tree in natural order, without hidden ones and those that operating systems leave behind"
     raw,found = Path(raw),[]
     def fail(e): raise InputError(f"{e.filename}: this folder cannot be listed ({e.strerror}). Give yourself the right to read it")
     for folder,inner,names in os.walk(raw, onerror=fail):
         inner[:] = [o for o in inner if not o.startswith('.') and o!='__MACOSX']
-        found += [Path(folder, n) for n in names if not n.startswith('.') and n.lower() not in ('thumbs.db','desktop.ini')]
-    return sorted(found, key=lambda f: natural(str(f)[len(str(raw)):]))
+        found += [os.path.join(folder, n) for n in names if not n.startswith('.') and n.lower() not in ('thumbs.db','desktop.ini') and (ends is None or n.lower().endswith(ends))]
+    return [Path(f) for f in sorted(found, key=lambda f: natural(f[len(str(raw)):]))]
+
+def brief(
+    e, # an error or a text
+)->str:
+    "At most 200 characters that can be printed: errors of damaged files may quote them"
+    text = ''.join(c if c.isprintable() else '?' for c in ' '.join(str(e).split()))
+    return (text[:200]+' ...' if len(text)>200 else text) or type(e).__name__
 
 def public_name(
     text, # a path or a message
@@ -218,8 +227,8 @@ def extract_zip(
     except InputError: raise
     except OSError as e:
         if e.errno in FULL: raise
-        raise InputError(f"{archive}: it cannot be extracted ({e.strerror or e}). {again}") from None
-    except Exception as e: raise InputError(f"{archive}: it is damaged or not a whole zip ({e or type(e).__name__}). {again}") from None # zipfile has many kinds of errors for damaged archives
+        raise InputError(f"{archive}: it cannot be extracted ({brief(e.strerror or e)}). {again}") from None
+    except Exception as e: raise InputError(f"{archive}: it is damaged or not a whole zip ({brief(e)}). {again}") from None # zipfile has many kinds of errors for damaged archives
     finally: shutil.rmtree(part, ignore_errors=True)
     return dest
 
@@ -243,7 +252,7 @@ def _stem(piece, raw):
     "A file name that is the same in every call"
     return f"{re.sub(r'[^A-Za-z0-9-]+', '_', piece.subject)[:60]}_{digest(piece.subject, *(_below(f, raw) for f in piece.files), *map(str, piece.numbers))[:10]}"
 
-def _checksum(x): return f'{zlib.crc32(x):08x}{zlib.adler32(x):08x}'
+def _checksum(x): return f'{zlib.crc32(x):08x}' # equal ones are compared pixel by pixel
 
 def _save(path, a):
     "`np.save`, atomically and with the true error where the disk is full"
@@ -436,9 +445,9 @@ def _plan(pieces, left, recipe, raw):
     lo,hi = recipe.label_range or (-math.inf, math.inf)
     good,left,labels = [],list(left),{}
     for p in sorted(pieces, key=lambda p: natural(p.subject)):
-        p = replace(p, subject=_public_id(p.subject), files=tuple(Path(f) for f in p.files), numbers=tuple(int(n) for n in p.numbers))
+        p = replace(p, subject=_public_id(p.subject), files=tuple(f if isinstance(f, Path) else Path(f) for f in p.files), numbers=tuple(int(n) for n in p.numbers))
         why = f'no {recipe.label_name}' if p.label is None or not math.isfinite(p.label) else f'implausible {recipe.label_name}' if not lo<=p.label<=hi else '' if p.subject else 'no subject'
-        if why: left.append(Left(p.subject, _relative(str(p.files[0]), raw), why, '' if why.startswith('no') else f'{p.label:g}', max(1, len(p.numbers))))
+        if why: left.append(Left(p.subject, _relative(str(p.files[0]), raw), why, '' if why.startswith('no') else f'{p.label:g}', max(1, len(p.numbers) or len(p.files))))
         else: good.append(p)
         if not why and labels.setdefault(p.subject, p.label)!=p.label: raise InputError(f"{raw}: subject {p.subject} has the {recipe.label_name} {labels[p.subject]:g} and {p.label:g}. Correct the table of labels")
     if not good:
@@ -602,13 +611,19 @@ def _check_numbers(size, spacing, jobs):
         if not isinstance(v, (int, np.integer)) or isinstance(v, bool) or not lo<=v<=hi: raise InputError(f"{k} is {v!r}; a whole number from {lo} to {hi} is needed")
     if not isinstance(spacing, (int, float)) or not .05<=spacing<=20: raise InputError(f"spacing is {spacing!r}; mm per pixel from 0.05 to 20 are possible")
 
+def _unpacked(archive):
+    "Bytes in a zip, for the bar; None where `extract_zip` will say what is wrong"
+    try:
+        with zipfile.ZipFile(archive) as z: return sum(m.file_size for m in z.infolist())
+    except Exception: return None
+
 def _unpack(raw, work, bar):
     "The folder of raw data: `raw` itself, or the extracted zip, kept until the cohort is finished"
     if raw.is_dir(): return raw
     stamp = dict(zip=_stamp(raw, raw.parent))
     if (work/'raw').is_dir() and (work/'zip.json').exists() and read_json(work/'zip.json')==stamp: return work/'raw'
     shutil.rmtree(work/'raw', ignore_errors=True)
-    with bar(desc=f'extracting {raw.name}', unit='B', unit_scale=True, total=sum(m.file_size for m in zipfile.ZipFile(raw).infolist())) as b: extract_zip(raw, work/'raw', b.update)
+    with bar(desc=f'extracting {raw.name}', unit='B', unit_scale=True, total=_unpacked(raw)) as b: extract_zip(raw, work/'raw', b.update)
     write_json(work/'zip.json', stamp)
     return work/'raw'
 

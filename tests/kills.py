@@ -103,7 +103,7 @@ def kill(folder:Path, a)->dict:
                 make, calls = start(folder, a.study, log), calls+1
             # as many runs finished as kills done, in proportion: pauses shrink when the study is ahead and grow when it is behind
             ahead = len(watch.done)/a.runs - sum(kinds.values())/a.kills
-            pause = min(max(pause*(.8 if ahead>0 else 1.25), 1.), 30.)
+            pause = min(max(pause*(.8 if ahead>0 else 1.25), 3.), 30.)
             end = time.time()+rng.uniform(0, 2*pause)
             while time.time()<end and make.poll() is None: watch.look(); time.sleep(.1)
             there = processes(folder)
