@@ -175,7 +175,7 @@ def _(stage:FitPredictor, run:Run):
     if stage.policy=='searched' and not run.policy: run.policy = searched_policy(stage, run)
     sets, key = training_sets(stage, run), (*run.key, 'refit')
     run.made['refit'] = dict(stage.predictor) or run.preset.predictor
-    task = TASKS[stage.task](lambda n: seeded(lambda: make_predictor(**run.made['refit'], n_out=n), *key), len(sets), run.data.standard.classes)
+    task = seeded(lambda: TASKS[stage.task](lambda n: seeded(lambda: make_predictor(**run.made['refit'], n_out=n), *key), len(sets), run.data.standard.classes), *key, 'task')
     run.made['refit'] = run.made['refit'] | dict(n_out=task.heads(len(sets))*task.width)
     if stage.warm: task.net = run.predictors['refit']
     losses = train(task, sets, run, stage.share, *key, *(['warm'] if stage.warm else []))
@@ -456,6 +456,7 @@ def fit(
     row = dict(arm=arm.name, split=split, seed=study.seed, settings=settings(study), preset=study.preset, by=arm.by or study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
                started=datetime.now(timezone.utc).isoformat(timespec='seconds'), cohorts={c.name:c.fingerprint for c in (data.target, *(data.sources[s] for s in arm.sources))}, **provenance_row())
     folder.mkdir(parents=True, exist_ok=True)
+    for f in folder.glob('.*.part*'): f.unlink() # of a process that was killed while it wrote
     try:
         for stage in arm.stages: perform(stage, run)
         finish(run, row, t0)
@@ -489,7 +490,7 @@ def finish(run:Run, row:dict, t0:float):
     write_run(run.folder, row | dict(steps=predictor_steps(run), seconds=round(time.perf_counter()-t0, 1), peak_mb=round(peak_mb())), gallery, **tables)
     for f in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')): f.unlink()
 
-# %% ../nbs/15_runs.ipynb #c066
+# %% ../nbs/15_runs.ipynb #c068
 def _phantom(study, progress):
     from duiit.phantom import Phantom, make_phantom
     try: spec = Phantom(**study.make['phantom'])
@@ -503,7 +504,7 @@ def _scans(study, progress):
 
 MAKERS = {'phantom':_phantom, 'scans':_scans}
 
-# %% ../nbs/15_runs.ipynb #c067
+# %% ../nbs/15_runs.ipynb #c069
 def make_cohorts(
     study:Study,
     progress:bool=True, # Show a bar
@@ -517,7 +518,7 @@ def make_cohorts(
     p = preset_of(study)
     fit_judge(held, held.norm or fit_norm(held.images), folder/'judge', 'judge', study.preset, **dict(steps=20) if study.preset=='smoke' else {}, precision=precision_of(p.precision, default_device()), device=default_device())
 
-# %% ../nbs/15_runs.ipynb #c070
+# %% ../nbs/15_runs.ipynb #c072
 def declare(
     study:Study,
     reports='reports', # Where studies keep their results
@@ -535,7 +536,7 @@ def declare(
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)
     return path
 
-# %% ../nbs/15_runs.ipynb #c071
+# %% ../nbs/15_runs.ipynb #c073
 def standard_weight(arm:Arm, sd:float)->float: # `None` where nothing is translated
     "An arm's lambda on labels in units of their standard deviation `sd`, about: each split has its own"
     s = arm.stages[0]

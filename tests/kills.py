@@ -93,16 +93,17 @@ def finish(folder:Path, study:str, log, most:int=4)->int: # Calls that it took
 
 # ------------------------------------------------------------ kills
 def kill(folder:Path, a)->dict:
-    "SIGKILL at random moments until there were `a.kills`, then the same command until the study is finished"
+    "SIGKILL at random moments until there were `a.kills` of engine, worker or kernel (those of `duiit cohorts` come on top), then the same command until the study is finished"
+    count = lambda: sum(kinds.values())-kinds['cohorts']
     rng, watch, kinds, calls, pause, t0 = random.Random(a.seed), Watch(folder/'reports'/a.name), Counter(), 0, 4., time.time()
     make = None
     with open(folder.parent/'kills.log', 'a') as log:
-        while sum(kinds.values())<a.kills:
+        while count()<a.kills:
             if make is None or make.poll() is not None:
                 if make is not None and make.returncode==0: print('finished before the last kill'); break
                 make, calls = start(folder, a.study, log), calls+1
             # as many runs finished as kills done, in proportion: pauses shrink when the study is ahead and grow when it is behind
-            ahead = len(watch.done)/a.runs - sum(kinds.values())/a.kills
+            ahead = len(watch.done)/a.runs - count()/a.kills
             pause = min(max(pause*(.8 if ahead>0 else 1.25), 3.), 30.)
             end = time.time()+rng.uniform(0, 2*pause)
             while time.time()<end and make.poll() is None: watch.look(); time.sleep(.1)
@@ -112,7 +113,7 @@ def kill(folder:Path, a)->dict:
             try: os.kill(pid, signal.SIGKILL)
             except ProcessLookupError: continue
             kinds[kind] += 1
-            print(f"{time.time()-t0:6.0f} s  kill {sum(kinds.values()):3}  {kind:7} pause about {pause:4.1f} s  {len(watch.done):3} of {a.runs} runs finished  call {calls}", flush=True)
+            print(f"{time.time()-t0:6.0f} s  kill {count():3}  {kind:7} pause about {pause:4.1f} s  {len(watch.done):3} of {a.runs} runs finished  call {calls}", flush=True)
         while make.poll() is None: watch.look(); time.sleep(.2)
         calls += finish(folder, a.study, log)
     watch.end()
