@@ -660,6 +660,8 @@ def _finish(recipe, plan, records, left, notes, work, options, geometry):
     meta = _meta(recipe, geometry['size'], geometry['spacing'], of_slices, unknown, notes)
     here,facts = _facts(frame, meta['label_of'], recipe.expected)
     warns = _warnings(recipe, here, twins, unknown, sum(bool(r['numbers']) for r in records))
+    if recipe.dataset and here['subjects']<.9*recipe.expected['subjects']: # a sample, or a stand-in for tests: its results do not belong beside the paper's
+        meta |= dict(dataset='', caution=f"{recipe.title}: {here['subjects']} of the {recipe.expected['subjects']} published subjects are here, so published numbers are not shown beside these results.")
     used = set(frame.path)
     for f in (new/'images').iterdir():
         if f'images/{f.name}' not in used: f.unlink() # of an older call, or nothing but duplicates
