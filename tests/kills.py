@@ -24,6 +24,7 @@ def checkout(folder:Path)->Path:
     for f in (base/'bin').iterdir():
         if f.is_file() and not (env/'bin'/f.name).exists() and f.open('rb').read(2)==b'#!':
             first, rest = f.read_bytes().split(b'\n', 1)
+            if first==b'#!/bin/sh' and rest.startswith(b"'''exec' "): first, rest = rest.split(b"\n' '''\n", 1) # how pip starts a Python whose path holds a space
             if b'python' in first: (env/'bin'/f.name).write_bytes(f'#!{env}/bin/python\n'.encode()+rest); (env/'bin'/f.name).chmod(0o755)
     (env/'ready').touch()
     return folder
