@@ -34,7 +34,7 @@ help: ; @sed -n 's/^#  //p' Makefile
 	@touch $@
 
 GRID = --config study='$(STUDY)' per_gpu=$(PER_GPU) $(if $(PRESET),preset='$(PRESET)')
-# a run that outlived a killed study holds the lock: it is waited for, never doubled
+# one study at a time; a run that outlived a killed study locks its own folder: it is waited for, never doubled
 study: .venv/ready
 	@flock -n .study.lock true || echo "Another study, or a run that outlived one, is still at work: waiting for it"
 	@flock .study.lock $(MAKE) --no-print-directory locked-study

@@ -23,8 +23,10 @@ if not Path(f'{HERE}/study.json').exists(): subprocess.run(['duiit', 'cohorts', 
 
 wildcard_constraints: k=r'\d+'
 
+NOTEBOOKS = [f'{HERE}/notebooks/{r}-split{k}.ipynb' for r in LONG+['short']*bool(SHORT) for k in range(STUDY.splits)]
+
 rule all:
-    input: f'{HERE}/index.html'
+    input: f'{HERE}/index.html', NOTEBOOKS # a report may be there that was written when runs had failed
 
 rule run:
     input: CODE, nb='nbs/run.ipynb'
@@ -45,7 +47,7 @@ use rule run as short with:
     params: what=lambda w: what(SHORT), arms=','.join(SHORT)
 
 rule report:
-    input: [f'{HERE}/notebooks/{r}-split{k}.ipynb' for r in LONG+['short']*bool(SHORT) for k in range(STUDY.splits)], f'{HERE}/study.json', 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'
+    input: NOTEBOOKS, f'{HERE}/study.json', 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'
     output: f'{HERE}/index.html'
     log: f'{HERE}/logs/report.ipynb'
     shell:

@@ -7,14 +7,14 @@ __all__ = ['TRIALS', 'SHORT', 'MAKERS', 'Data', 'load_cohorts', 'split_source', 
            'perform', 'source_rows', 'training_sets', 'train', 'more_images', 'searched_policy', 'predictor_steps',
            'predictions_of', 'constant_of', 'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of',
            'hides', 'probes_of', 'gallery_of', 'save_nets', 'load_net', 'nets_of', 'translate', 'predict', 'as_images',
-           'identity', 'settings', 'peak_mb', 'run_folder', 'fit', 'pulse', 'provenance_row', 'finish', 'make_cohorts',
-           'declare', 'standard_weight', 'shared_names', 'describe']
+           'identity', 'settings', 'peak_mb', 'run_folder', 'fit', 'pulse', 'tracker', 'provenance_row', 'finish',
+           'make_cohorts', 'declare', 'standard_weight', 'shared_names', 'describe']
 
 # %% ../nbs/15_runs.ipynb #c002
 import json, time
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from functools import singledispatch
+from functools import partial, singledispatch
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from .augment import augmented, search_policy
 from .cohort import Cohort, Norm, fit_norm, load_truth, truth_rows
 from .core import InputError, atomic, check_in, digest, provenance, read_json, write_json
 from .ingest import blank_face
-from .judge import features_of, fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
+from .judge import alone, features_of, fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
 from .nets import GENERATORS, make_predictor, seeded, stream
 from .predictor import TASKS, Encoded, Standard, default_device, domain_accuracy, fit_predictor, join, label_error, precision_of, predict_labels
 from .results import is_done, read_run, write_failure, write_run
@@ -106,6 +106,7 @@ class Run:
     "What stages share while an arm runs"
     study:Study; arm:Arm; index:int; data:Data; folder:Path; device:str; ident:str
     progress:object = None                        # Called with (step, steps)
+    track:object = None                           # Called with (stage, step, losses by name): TensorBoard or Weights & Biases
     generators:dict = field(default_factory=dict) # source -> (`G`, `F`)
     predictors:dict = field(default_factory=dict) # name -> `P`
     made:dict = field(default_factory=dict)       # name -> arguments of `make_predictor`
@@ -134,7 +135,7 @@ def _(stage:FitTranslator, run:Run):
     d = run.data
     source = {n:(encoded(d.norms[n], d.sources[n].images, rows), r) for n in stage.sources for rows,r in [source_rows(stage, run, n)]}
     j, history = fit_translator(stage, run.preset, source, run.target, d.standard.scale, *run.key, device=run.device, classes=d.standard.classes,
-                                checkpoint=run.folder/f'checkpoint-{run.ident}.pt', progress=run.progress)
+                                checkpoint=run.folder/f'checkpoint-{run.ident}.pt', progress=run.progress, track=run.track and partial(run.track, 'translator'))
     run.generators = translators(j)
     if not stage.standardise: run.predictors['joint'], run.made['joint'] = j.P, (dict(stage.predictor) or run.preset.predictor)|dict(n_out=d.standard.classes or 1) # a standardised P has no single image to read
     run.history += [('translator', *h) for h in history]
@@ -180,7 +181,9 @@ def _(stage:FitPredictor, run:Run):
     if stage.warm: task.net = run.predictors['refit']
     losses = train(task, sets, run, stage.share, *key, *(['warm'] if stage.warm else []))
     run.predictors['refit'] = task.net
-    run.history += [('refit' if stage.share==1 else 'fine-tuning' if stage.warm else 'pretraining', i+10, 'loss', float(np.mean(losses[i:i+10]))) for i in range(0, len(losses), 10)]
+    rows = [('refit' if stage.share==1 else 'fine-tuning' if stage.warm else 'pretraining', i+10, 'loss', float(np.mean(losses[i:i+10]))) for i in range(0, len(losses), 10)]
+    run.history += rows
+    if run.track: [run.track(s, t, {n:v}) for s,t,n,v in rows]
 
 def train(task, sets, run:Run, share, *key)->list: # Losses
     "A task on training sets with the preset's rates, for its share of the steps"
@@ -452,17 +455,18 @@ def fit(
     arm = arms_of(study)[folder.parent.name]
     data, device = prepare(study, split, by=arm.by), device or default_device()
     run = Run(study, arm, split, data, folder, device, identity(study, arm, split, data), pulse(folder, t0, progress))
-    if is_done(folder) and read_json(folder/'run.json').get('ident')==run.ident: return folder
-    row = dict(arm=arm.name, split=split, seed=study.seed, settings=settings(study), preset=study.preset, by=arm.by or study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
-               started=datetime.now(timezone.utc).isoformat(timespec='seconds'), cohorts={c.name:c.fingerprint for c in (data.target, *(data.sources[s] for s in arm.sources))}, **provenance_row())
-    folder.mkdir(parents=True, exist_ok=True)
-    for f in folder.glob('.*.part*'): f.unlink() # of a process that was killed while it wrote
-    try:
-        for stage in arm.stages: perform(stage, run)
-        finish(run, row, t0)
-    except Exception as e:
-        write_failure(folder, row, f'{type(e).__name__}: {e}'.splitlines()[0])
-        raise
+    with alone(folder): # a run that outlived its study is waited for, and then found done
+        if is_done(folder) and read_json(folder/'run.json').get('ident')==run.ident: return folder
+        run.track = tracker(study.log, f'{study.name}/{arm.name}/split{split}', folder)
+        row = dict(arm=arm.name, split=split, seed=study.seed, settings=settings(study), preset=study.preset, by=arm.by or study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
+                   started=datetime.now(timezone.utc).isoformat(timespec='seconds'), cohorts={c.name:c.fingerprint for c in (data.target, *(data.sources[s] for s in arm.sources))}, **provenance_row())
+        for f in folder.glob('.*.part*'): f.unlink() # of a process that was killed while it wrote
+        try:
+            for stage in arm.stages: perform(stage, run)
+            finish(run, row, t0)
+        except Exception as e:
+            write_failure(folder, row, f'{type(e).__name__}: {e}'.splitlines()[0])
+            raise
     return folder
 
 # %% ../nbs/15_runs.ipynb #c043
@@ -474,6 +478,23 @@ def pulse(folder:Path, t0:float, progress=None, every:float=2.):
         if progress: progress(step, steps)
         if time.perf_counter()-last > every: last = time.perf_counter(); write_json(folder/'pulse.json', dict(part=step/steps, seconds=round(last-t0, 1)))
     return f
+
+def tracker(
+    log:str,      # `''`, `'tensorboard'` or `'wandb'`
+    name:str,     # Of the run
+    folder:Path,  # Of the run
+):                # A function of (stage, step, losses by name), or `None`
+    "Losses to TensorBoard (in the run's folder) or to Weights & Biases, while they are made; `InputError` without their package"
+    try:
+        if log=='tensorboard':
+            from torch.utils.tensorboard import SummaryWriter
+            w = SummaryWriter(str(folder/'tensorboard'))
+            return lambda stage, step, row: ([w.add_scalar(f'{stage}/{k}', v, step) for k,v in row.items()], w.flush())
+        if log=='wandb':
+            import wandb
+            w = wandb.init(project='duiit', name=name, id=digest(name), resume='allow')
+            return lambda stage, step, row: w.log({f'{stage}/{k}':v for k,v in row.items()} | {f'{stage}/step':step})
+    except ImportError: raise InputError(f"log is {log!r}, but its package is not installed: pip install {log}, or leave log empty") from None
 
 def provenance_row()->dict:
     "Commit, dirty flag and versions as a run's row holds them"
@@ -490,7 +511,7 @@ def finish(run:Run, row:dict, t0:float):
     write_run(run.folder, row | dict(steps=predictor_steps(run), seconds=round(time.perf_counter()-t0, 1), peak_mb=round(peak_mb())), gallery, **tables)
     for f in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')): f.unlink()
 
-# %% ../nbs/15_runs.ipynb #c068
+# %% ../nbs/15_runs.ipynb #c072
 def _phantom(study, progress):
     from duiit.phantom import Phantom, make_phantom
     try: spec = Phantom(**study.make['phantom'])
@@ -504,7 +525,7 @@ def _scans(study, progress):
 
 MAKERS = {'phantom':_phantom, 'scans':_scans}
 
-# %% ../nbs/15_runs.ipynb #c069
+# %% ../nbs/15_runs.ipynb #c073
 def make_cohorts(
     study:Study,
     progress:bool=True, # Show a bar
@@ -518,7 +539,7 @@ def make_cohorts(
     p = preset_of(study)
     fit_judge(held, held.norm or fit_norm(held.images), folder/'judge', 'judge', study.preset, **dict(steps=20) if study.preset=='smoke' else {}, precision=precision_of(p.precision, default_device()), device=default_device())
 
-# %% ../nbs/15_runs.ipynb #c072
+# %% ../nbs/15_runs.ipynb #c076
 def declare(
     study:Study,
     reports='reports', # Where studies keep their results
@@ -536,7 +557,7 @@ def declare(
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)
     return path
 
-# %% ../nbs/15_runs.ipynb #c073
+# %% ../nbs/15_runs.ipynb #c077
 def standard_weight(arm:Arm, sd:float)->float: # `None` where nothing is translated
     "An arm's lambda on labels in units of their standard deviation `sd`, about: each split has its own"
     s = arm.stages[0]

@@ -234,6 +234,7 @@ class Study:
     judge:str=''                    # Cohort of other target subjects in the same folder, from which an independent judge of translations learns
     inception:str=''                # File with Inception v3 weights for FID, KID and IS; without it they use the judge's features
     seed:int=0                      # Of splits, initial weights and batches
+    log:str=''                      # `'tensorboard'` or `'wandb'`: losses while they are made
     preset:str='phantom'            # Name of a preset
     make:dict=field(default_factory=dict) # How missing cohorts are made: `{'phantom': {...}}` or `{'scans': {...}}`
     faces:bool=False                # Show whole heads in the pictures of people; otherwise what is within 15 mm of the skin is blanked
@@ -245,6 +246,7 @@ class Study:
         for n in ('sources','arms','without','fractions','sets'): object.__setattr__(self, n, tuple(getattr(self, n)))
         check_in('preset', self.preset, PRESETS)
         check_in('part to score', self.scored, ('test','valid'))
+        check_in('log', self.log, ('','tensorboard','wandb'))
         for o in self.sets: check_in('set of arms', o, ('main','controls','sweep'))
         for k in self.full: check_in("field of a study in 'full':", k, [f.name for f in fields(Study)])
         check_in('kind of split', self.by, ('subject','block','slice','counts'))

@@ -302,6 +302,7 @@ def fit_translator(
     classes:int=0,        # How many the label has, 0 where it is a number
     log:int=10,           # Steps per row of the history
     progress=None,        # Called with (step, steps) at every row
+    track=None,           # Called with (step, losses by name) at every row
 )->tuple:                 # `Joint`; history rows `(step, name, value)`
     "Train translator and joint predictor, or go on where the checkpoint stopped"
     source = {s:tuple(t.to(device) for t in source[s]) for s in stage.sources}
@@ -324,6 +325,7 @@ def fit_translator(
                 k = (j.step-1)%log+1; row = {n:v.item()/k for n,v in sums.items()}; sums = {}
                 check_finite(row, j.step); history += [(j.step, n, v) for n,v in row.items()]
                 if progress: progress(j.step, steps)
+                if track: track(j.step, row)
                 paused = stop and j.step>=stop
                 if checkpoint and (paused or j.step==steps or time.monotonic()-last>every): save(); last = time.monotonic()
                 if paused: break
