@@ -108,6 +108,7 @@ class Encoded:
     @property
     def shape(self): return (len(self), 1, *self.parts[0][0].shape[1:])
     def __getitem__(self, i):
+        if isinstance(i, Tensor): i = i.numpy() # NumPy takes a tensor of one index for a number
         if len(self.parts)==1: images,rows,norm = self.parts[0]; return torch.from_numpy(np.ascontiguousarray(norm.encode(images[rows[i]]), np.float32))[:,None]
         i = np.arange(len(self))[i]; out, start = torch.empty(len(i), *self.shape[1:]), 0
         for part in self.parts:
@@ -127,7 +128,9 @@ class Batches:
     "`steps` augmented batches of `batch` images, shared equally among `pools` of (images, labels); targets are `(B, 2)`: label and number of the pool"
     def __init__(self, pools, steps:int, batch:int, shift:int, flip:bool, *key):
         self.pools,self.steps,self.batch,self.shift,self.flip,self.key = pools,steps,batch,shift,flip,key
-        if batch<len(pools): raise InputError(f"refit_batch={batch} is smaller than the {len(pools)} training sets that share it")
+        if batch<max(2, len(pools)):
+            need = f"{len(pools)} training sets share it" if len(pools)>1 else "batch norms need two images"
+            raise InputError(f"refit_batch={batch}: {need}, so at least {max(2, len(pools))} is needed")
         self.order = [Shuffle(len(x), *key, i) for i,(x,_) in enumerate(pools)]
     def __len__(self): return self.steps
     def __iter__(self):
