@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['START', 'SCORE', 'COMMANDS', 'cohort', 'recipe_options', 'compare', 'cohorts', 'run', 'report', 'expected', 'line',
            'timed', 'step_seconds', 'cost', 'progress', 'sweep', 'gpus', 'take_slot', 'slot', 'translate', 'predict',
-           'main']
+           'describe', 'main']
 
 # %% ../nbs/21_cli.ipynb #c002
 import json, os, sys, time
@@ -267,47 +267,65 @@ def slot(argv:list): # Becomes the command
     os.execvp(command[0], command)
 
 # %% ../nbs/21_cli.ipynb #c023
-def _images(path):
-    from duiit.cohort import Cohort, read_image
-    path = Path(path)
-    if path.is_dir() or path.suffix=='.csv':
-        c = Cohort.load(path); return c.images, c.frame[['subject','slice']]
-    import pandas as pd
-    x = read_image(path); x = x if x.ndim==3 else x[None]
-    return x, pd.DataFrame({'subject':path.name, 'slice':range(len(x))})
+def _say_odd(notes, most=5):
+    "Warnings of single images on stderr: the first few, and how many there are"
+    odd = [(i,n) for i,n in enumerate(notes) if n]
+    for i,note in odd[:most]: print(f"warning: image {i}: {note}", file=sys.stderr)
+    if len(odd)>most: print(f"warning: {len(odd)} of {len(notes)} images are unlike what was learnt", file=sys.stderr)
 
 def translate(
-    run:str,         # Folder of a finished run, e.g. reports/phantom/runs/mix-ct-mri/split0
+    run:str,         # Folder of a trained run, e.g. reports/phantom/runs/mix-ct-mri/split0
     images:str,      # Cohort folder, or an image or volume file, in the source's unit
     out:str,         # .npy file to write: (slices, H, W) float32 in the target's unit
-    source:str=None, # Which source the images are, if the run has several
+    source:str=None, # Which source the images are, if that is not clear
+    modality:str='', # Of images that do not say it, e.g. MRI
+    unit:str='',     # Of images that do not say it, e.g. HU
+    spacing:float=None, # mm per pixel, of images that do not say it
 ):
     "Source images as the target modality"
     import numpy as np
-    from duiit.runs import translate as f
+    from duiit.serve import saved_run, translated
     if not str(out).endswith('.npy'): raise InputError(f"{out}: the result is an array; choose a name that ends in .npy")
-    x = f(run, _images(images)[0], source)
-    with atomic(out) as tmp: np.save(tmp, x)
-    print(f"{out}: {x.shape[0]} slices of {x.shape[1]}x{x.shape[2]} px, {x.min():.1f} to {x.max():.1f} {read_json(Path(run)/'nets.json')['unit']}")
+    fake, notes = translated(run, images, source, modality=modality, unit=unit, spacing=spacing)
+    with atomic(out) as tmp: np.save(tmp, fake)
+    _say_odd(notes)
+    saved = saved_run(run)
+    unit = saved['cohorts'][saved['target']]['unit']
+    print(f"{out}: {len(fake)} slices of {fake.shape[1]}x{fake.shape[2]} px, {fake.min():.1f} to {fake.max():.1f} {unit}")
 
 # %% ../nbs/21_cli.ipynb #c024
 def predict(
-    run:str,         # Folder of a finished run
+    run:str,         # Folder of a trained run
     images:str,      # Cohort folder, or an image or volume file, in the target's unit
     out:str=None,    # .csv file to write; by default the table is printed
     predictor:str='refit', # refit or joint
+    modality:str='', # Of images that do not say it, e.g. CT
+    unit:str='',     # Of images that do not say it, e.g. HU
+    spacing:float=None, # mm per pixel, of images that do not say it
 ):
-    "Predicted labels of target images, or probabilities of classes, one row per slice"
-    from duiit.runs import nets_of, predict as f
-    x, rows = _images(images)
-    d = nets_of(run)
-    said, name = f(run, x, predictor), d['label'][0].replace(' ','_')
-    text = rows.assign(**({name:said} if said.ndim==1 else {f'{name}_{c}':p for c,p in zip(d['classes'], said.T)})).to_csv(index=False)
-    if out is None: print(text, end=''); return
+    "Predicted labels of target images, or probabilities of classes, one row per slice, with a warning where an image or its label is unlike what was learnt"
+    from duiit.serve import open_images, predicted, saved_run
+    images = open_images(images, modality, unit, spacing)
+    said, notes = predicted(run, images, predictor)
+    label = saved_run(run)['label']
+    name = label['name'].replace(' ', '_')
+    columns = {name:said} if said.ndim==1 else {f'{name}_{c}':p for c,p in zip(label['classes'], said.T)}
+    text = images.rows.assign(**columns, warning=notes).to_csv(index=False)
+    _say_odd(notes)
+    if out is None:
+        print(text, end='')
+        return
     with atomic(out) as tmp: tmp.write_text(text, encoding='utf-8')
-    print(f"{out}: {len(rows)} rows")
+    print(f"{out}: {len(notes)} rows")
 
-COMMANDS = {f.__name__:f for f in (cohort, cohorts, cost, run, sweep, report, compare, progress, translate, predict, slot)}
+def describe(
+    run:str, # Folder of a trained run, or a copy of its nets.json and nets.safetensors
+):
+    "What a run is, what it learnt from and what it can be asked"
+    from duiit.serve import describe_run
+    print(describe_run(run))
+
+COMMANDS = {f.__name__:f for f in (cohort, cohorts, cost, run, sweep, report, compare, progress, describe, translate, predict, slot)}
 
 # %% ../nbs/21_cli.ipynb #c025
 def main(argv=None)->int: # Exit status
