@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['TRIALS', 'SHORT', 'LOOKS', 'MOST_LOOKED_AT', 'MAKERS', 'Data', 'load_cohorts', 'split_source', 'prepare', 'judge_of',
-           'encoded', 'labels', 'Run', 'perform', 'source_rows', 'training_sets', 'train', 'more_images',
-           'searched_policy', 'predictor_steps', 'predictions_of', 'constant_of', 'score_images', 'Translated',
-           'translated_slices', 'judged', 'quality_of', 'hides', 'probes_of', 'gallery_of', 'looks', 'learnt_from',
-           'networks_of', 'save_nets', 'identity', 'settings', 'peak_mb', 'run_folder', 'fit', 'pulse', 'tracker',
-           'provenance_row', 'finish', 'make_cohorts', 'declare', 'standard_weight', 'shared_names', 'describe']
+           'encoded', 'labels', 'check_networks', 'check_labels', 'Run', 'perform', 'source_rows', 'training_sets',
+           'train', 'more_images', 'searched_policy', 'predictor_steps', 'predictions_of', 'constant_of',
+           'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of', 'hides', 'probes_of',
+           'gallery_of', 'looks', 'learnt_from', 'networks_of', 'save_nets', 'identity', 'settings', 'peak_mb',
+           'run_folder', 'fit', 'pulse', 'tracker', 'provenance_row', 'finish', 'make_cohorts', 'declare',
+           'standard_weight', 'shared_names', 'describe']
 
 # %% ../nbs/15_runs.ipynb #c002
 import json, time
@@ -23,7 +24,7 @@ from .cohort import Cohort, Norm, fit_norm, load_truth, truth_rows
 from .core import InputError, atomic, check_in, digest, provenance, read_json, write_json
 from .ingest import blank_face
 from .judge import alone, features_of, fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
-from .nets import GENERATORS, make_predictor, seeded, stream
+from .nets import GENERATORS, Discriminator, make_predictor, seeded, stream
 from .predictor import TASKS, Encoded, Standard, default_device, domain_accuracy, fit_predictor, join, label_error, precision_of, predict_labels
 from .results import is_done, read_run, write_failure, write_run
 from .split import Split, check_leak, split_rows
@@ -99,6 +100,85 @@ def encoded(norm:Norm, images, rows=None)->Tensor: # `(N, 1, H, W)` in [-1, 1]
 def labels(cohort:Cohort, rows, standard:Standard)->Tensor: # `(N,)`
     "Standardised labels of rows"
     return torch.from_numpy(standard.encode(cohort.frame.label.to_numpy()[rows])).float()
+
+# %% ../nbs/15_runs.ipynb #c013b
+def _trials(stage, preset):
+    "(what it is called, how it is made, images in a batch) of every network that a stage trains"
+    predictor = dict(stage.predictor) or preset.predictor
+    def make_P(): return make_predictor(**predictor)
+    if isinstance(stage, FitPredictor):
+        yield f"predictor {predictor['name']!r}, refit_batch={preset.refit_batch}", make_P, preset.refit_batch
+        return
+    kind, form = preset.generator['kind'], {k:v for k,v in preset.generator.items() if k!='kind'}
+    def make_G(): return GENERATORS[kind](**form)
+    def make_D(): return Discriminator(**preset.discriminator)
+    yield f'generator {kind!r}', make_G, preset.batch
+    yield f"discriminator of depth {preset.discriminator.get('depth', 3)}", make_D, preset.batch
+    yield f"predictor {predictor['name']!r}, batch={preset.batch}", make_P, 2*preset.batch # translated and real images
+
+def _fails(make, batch, size):
+    "Why a network cannot be trained on such images, or an empty text"
+    try:
+        with torch.device('meta'): make()(torch.empty(batch, 1, *size))
+    except (InputError, RuntimeError, ValueError) as e: return str(e).splitlines()[0]
+    return ''
+
+def check_networks(
+    study:Study, arm:Arm,
+    size:tuple,    # Pixels `(H, W)` of the study's images
+):
+    "`InputError` if a network of `arm` cannot be trained on images of this size in batches of the preset's"
+    preset = preset_of(study, arm)
+    for stage in arm.stages:
+        for what,make,batch in _trials(stage, preset):
+            why = _fails(make, batch, size)
+            if not why: continue
+            works = next((s for s in range(16, 513, 4) if not _fails(make, batch, (s,s))), None)
+            hint = f"Images of {works}x{works} px would do, or another preset" if works else "Use larger batches"
+            raise InputError(f"study {study.name!r}, preset {study.preset!r}: the {what} cannot be trained on images of "
+                             f"{size[0]}x{size[1]} px ({why.rstrip('.')}). {hint}")
+
+# %% ../nbs/15_runs.ipynb #c013e
+def _class_troubles(study, target, split):
+    "Sentences about classes that are missing in a part; `InputError` if it is the training part"
+    names = target.meta['label_classes']
+    every = target.subjects.label.astype(int)
+    for part in ('train','valid','test'):
+        here = set(target.frame.subject.iloc[split.rows(part)])
+        known = set(every[list(here)])
+        for k,name in enumerate(names):
+            if k in known: continue
+            who = f"split {split.index}: none of the {len(here)} {part} subjects of {target.name} has the class {name!r} ({(every==k).sum()} of all {len(every)} have it)"
+            if part=='train': raise InputError(f"study {study.name!r}, {who}, so it cannot be learnt. Add subjects of this class, remove the class, or change fractions or seed")
+            yield f"{who}, so nothing is known of it there" + (": AUROC is not computed" if part=='test' else "")
+
+def _number_troubles(study, target, split):
+    "Sentences about parts with a single label"
+    y = target.frame.label.to_numpy()
+    for part in ('train','test'):
+        known = np.unique(y[split.rows(part)])
+        if len(known)>1: continue
+        who = f"split {split.index}: all {part} subjects of {target.name} have the {target.meta['label_name']} {known[0]:g}"
+        if part=='train': raise InputError(f"study {study.name!r}, {who}, so there is nothing to learn. Add subjects, or change fractions or seed")
+        yield f"{who}: R2 is not computed"
+
+# %% ../nbs/15_runs.ipynb #c013f
+def check_labels(
+    study:Study,
+    cohorts:dict,  # As loaded by `load_cohorts`
+)->list:           # Sentences to be read before the results
+    "What splits and labels allow; `InputError` where a split cannot be made or has nothing to learn"
+    target = cohorts[study.target]
+    troubles = _class_troubles if target.meta['label_classes'] else _number_troubles
+    found = []
+    for index in range(study.splits):
+        split = split_rows(target, index, study.fractions, study.by, study.seed)
+        found += troubles(study, target, split)
+        for n in study.sources: split_source(study, cohorts[n], index)
+    for n in study.sources:
+        known = cohorts[n].frame.label.unique()
+        if len(known)==1: found.append(f"all subjects of {n} have the label {known[0]:g}: translations of {n} teach one label only")
+    return found
 
 # %% ../nbs/15_runs.ipynb #c015
 @dataclass
