@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['TRIALS', 'SHORT', 'LOOKS', 'MOST_LOOKED_AT', 'MAKERS', 'Data', 'load_cohorts', 'split_source', 'prepare', 'judge_of',
-           'encoded', 'labels', 'check_networks', 'check_labels', 'Run', 'perform', 'source_rows', 'training_sets',
-           'train', 'more_images', 'searched_policy', 'predictor_steps', 'predictions_of', 'constant_of',
-           'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of', 'hides', 'probes_of',
-           'gallery_of', 'looks', 'learnt_from', 'networks_of', 'save_nets', 'identity', 'settings', 'peak_mb',
-           'run_folder', 'fit', 'pulse', 'tracker', 'provenance_row', 'finish', 'make_cohorts', 'declare',
+           'encoded', 'labels', 'check_networks', 'check_labels', 'check_units', 'Run', 'perform', 'source_rows',
+           'training_sets', 'train', 'more_images', 'searched_policy', 'predictor_steps', 'predictions_of',
+           'constant_of', 'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of', 'hides',
+           'probes_of', 'gallery_of', 'looks', 'learnt_from', 'networks_of', 'save_nets', 'identity', 'settings',
+           'peak_mb', 'run_folder', 'fit', 'pulse', 'tracker', 'provenance_row', 'finish', 'make_cohorts', 'declare',
            'standard_weight', 'shared_names', 'describe']
 
 # %% ../nbs/15_runs.ipynb #c002
@@ -178,6 +178,25 @@ def check_labels(
     for n in study.sources:
         known = cohorts[n].frame.label.unique()
         if len(known)==1: found.append(f"all subjects of {n} have the label {known[0]:g}: translations of {n} teach one label only")
+    return found
+
+# %% ../nbs/15_runs.ipynb #c013i
+def check_units(
+    study:Study,
+    cohorts:dict,  # As loaded by `load_cohorts`
+)->list:           # Sentences to be read before the results
+    "What differs between the target and a source; `InputError` if their labels have different units"
+    found, target = [], cohorts[study.target]
+    ours, mm = target.meta, target.meta['spacing_mm']
+    for n in study.sources:
+        theirs, other = cohorts[n].meta, cohorts[n].meta['spacing_mm']
+        if theirs['label_unit'].casefold()!=ours['label_unit'].casefold():
+            raise InputError(f"{n}: its labels are in {theirs['label_unit']}, those of {study.target} in {ours['label_unit']}. "
+                             "Convert one of them, or correct label_unit in its cohort.json")
+        if theirs['label_name'].casefold()!=ours['label_name'].casefold():
+            found.append(f"the label of {n} is {theirs['label_name']}, that of {study.target} is {ours['label_name']}: are they the same?")
+        if mm and other and abs(other/mm-1)>.01:
+            found.append(f"{n} has {other:g} mm per pixel, {study.target} has {mm:g}: a translator learns the difference in size, too")
     return found
 
 # %% ../nbs/15_runs.ipynb #c015
