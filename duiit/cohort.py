@@ -153,6 +153,7 @@ def _read_picture(path, notes):
     with Image.open(path) as im:
         _check_mode(im)
         clear = im.info.get('transparency') # a value that means a transparent pixel
+        im.load() # Pillow turns a TIFF here, and forgets its tag
         orientation = im.getexif().get(ORIENTATION)
         if im.mode in ('P','PA') or clear is not None and im.mode in ('1','L','RGB'): im = im.convert('RGBA')
         a = np.array(im)
@@ -272,7 +273,7 @@ def _open_nifti(path):
     kind = nib.Nifti2Image if 540 in (int.from_bytes(b[:4], 'little'), int.from_bytes(b[:4], 'big')) else nib.Nifti1Image
     with Complaints(*NIFTI):
         stored = kind.header_class(b[:kind.header_class.sizeof_hdr], check=False)
-        magic = bytes(stored['magic'])[:3]
+        magic = stored['magic'].item()[:3]
         if magic==b'': raise Unusable('Analyze header', "it is an Analyze 7.5 file, which has no orientation; convert it to NIfTI")
         if magic in (b'ni1', b'ni2'): raise Unusable('pixels in another file', f"its pixels are in an .img file; convert the pair to one .nii file")
         im = kind.from_bytes(b)
