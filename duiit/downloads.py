@@ -18,7 +18,8 @@ from itertools import groupby
 from pathlib import Path
 import numpy as np, pandas as pd
 from .core import InputError, check_in
-from .cohort import Complaints, ORIENTATION, TIFF, _grey, _read_picture, nifti_volume, read_npy, read_tiff, slice_axis, turned
+from .cohort import Complaints, ORIENTATION, TIFF, nifti_volume, read_npy, read_tiff, slice_axis, turned
+from .cohort import _grey, _read_picture
 from .dicom import FDG, HN_PET, UPENN_GBM, headers, read_frame, stack, upright
 from .ingest import Left, Piece, Pixels, Recipe, Unusable, brief, files_below, natural, time_limit
 
@@ -91,13 +92,17 @@ def number(
 # %% ../nbs/07_downloads.ipynb #c015
 def read_nifti(
     path,    # .nii or .nii.gz
-)->tuple:    # (n, H, W) from the top of the head down, front up, right on the left; numbers of slices in the file from 1; (slice, row, column) mm, None where the header has none; notes on what was assumed
-    "The axial slices of a NIfTI volume; `Unusable` if it is damaged, contradicts itself, is oblique by more than 20 degrees, sheared, has several volumes or colours"
+)->tuple:    # pictures, numbers, spacing and notes
+    """The axial slices of a NIfTI volume; `Unusable` if it is damaged, contradicts itself or is not axial.
+
+    pictures: (n, H, W) from the top of the head down, front up, right on the left; numbers: (n,) of slices in the
+    file, from 1; spacing: (slice, row, column) mm, None where the header has none; notes: what was assumed
+    """
     import nibabel as nib
     v = nifti_volume(path)
     tilt = float(np.degrees(nib.affines.obliquity(v.affine)).max())
     if tilt>20: raise Unusable('oblique', f'{tilt:.0f} degrees away from the axes of the body')
-    axes = (v.affine[:3,:3]*[[-1], [-1], [1]]).T[::-1] # to the next slice, row and column, in mm to the left, back and up
+    axes = (v.affine[:3,:3]*[[-1], [-1], [1]]).T[::-1] # to the next slice, row, column, in mm to the left, back, up
     x,mm = upright(v.values.transpose(2, 1, 0), axes)
     if max(mm[1:])>3*min(mm[1:]): raise Unusable('not axial', f'axial pixels would be {mm[1]:g} x {mm[2]:g} mm')
     stored_up = abs(axes[0]).argmax()==2 and axes[0][2]>0 # the file's last axis runs up
@@ -121,10 +126,12 @@ def picture_pieces(
 
 def _together(group):
     "One `Pixels` of neighbours that are alike"
-    group = list(group)
-    if len(group)==1: return group[0]
-    notes = sorted({note for p in group for note in p.notes})
-    return replace(group[0], images=np.concatenate([p.images for p in group]), numbers=np.concatenate([p.numbers for p in group]), notes=tuple(notes))
+    first,*rest = group
+    if not rest: return first
+    images = np.concatenate([p.images for p in (first, *rest)])
+    numbers = np.concatenate([p.numbers for p in (first, *rest)])
+    notes = sorted({note for p in (first, *rest) for note in p.notes})
+    return replace(first, images=images, numbers=numbers, notes=tuple(notes))
 
 def read_pictures(
     piece:Piece,
@@ -140,7 +147,7 @@ def read_pictures(
         except Unusable as e: left.append(Left(piece.subject, str(f), e.reason, e.detail))
         except Exception as e: left.append(Left(piece.subject, str(f), 'damaged file', f'{type(e).__name__}: {e}')) # each library has its own errors
         else: out.append(a if isinstance(a, Pixels) else Pixels(a[None], np.array([n]), mm))
-    alike = lambda p: (p.images.shape[1:], p.images.dtype, p.mm)
+    def alike(p): return p.images.shape[1:],p.images.dtype,p.mm
     out = [_together(g) for _,g in groupby(out, alike)]
     out = out or [Pixels(np.empty((0, 1, 1)), np.array([], int), mm)]
     return [replace(out[0], left=tuple(left)), *out[1:]]
@@ -397,7 +404,7 @@ LGG_MRI = Recipe('lgg-mri', 'MRI of lower-grade glioma', 'MRI', '8-bit grey', (0
 TABLES = ('.csv','.tsv','.xlsx')
 PICTURES = ('.png','.jpg','.jpeg','.tif','.tiff','.npy')
 CONVERT = { # ending of images that are not read -> what to do
-    **dict.fromkeys(('.img','.mha','.mhd','.nrrd','.nhdr','.mgz','.mgh','.mnc'), 'convert it to NIfTI (.nii or .nii.gz)'),
+    **dict.fromkeys(('.img','.mha','.mhd','.nrrd','.nhdr','.mgz','.mgh','.mnc'), 'convert it to NIfTI, one .nii'),
     '.npz':'save each array as a .npy file of its own'}
 AXES = dict(first=0, middle=1, last=2) # which of three axes counts slices
 SLICES = "slices of a volume: all, every:N, middle:N, range:A:B (slice numbers from the top, from 1, both ends kept) or mm:A:B (mm below the top of the volume)"
@@ -545,6 +552,11 @@ def _axis_of(text):
     said = check_in('slice_axis', str(text), names)
     return names.index(said)%len(AXES)
 
+def _not_read(files):
+    "`Left` for images in formats that must be converted"
+    there = [f for f in files if f.suffix.lower() in CONVERT]
+    return [Left('', str(f), 'a format that is not read', CONVERT[f.suffix.lower()]) for f in there]
+
 def _names(classes): return tuple(c.strip() for c in classes.split(',') if c.strip()) if isinstance(classes, str) else tuple(classes)
 
 def _label_file(raw, files, labels):
@@ -589,9 +601,10 @@ def find_folder(raw, labels='', subject_column='', label_column='', slice_column
     kinds = {f:_kind(f) for f in files if not (f.name==table.name and f.samefile(table))}
     skipped = {f for f,k in kinds.items() if k and skip and re.search(skip, f.relative_to(raw).as_posix())}
     images,left = [f for f,k in kinds.items() if k and f not in skipped],[Left('', str(f), 'skipped by name') for f in kinds if f in skipped]
-    other = [Left('', str(f), 'a format that is not read', CONVERT[f.suffix.lower()]) for f in kinds if f.suffix.lower() in CONVERT]
+    other = _not_read(kinds)
     left += other
-    if not images: raise InputError(f"{raw}: no images were found among {len(files)} files. Endings that are read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}"+(f". {Path(other[0].file).name}: {other[0].detail}" if other else ''))
+    todo = f". {Path(other[0].file).name}: {other[0].detail}" if other else ''
+    if not images: raise InputError(f"{raw}: no images were found among {len(files)} files. Endings that are read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}{todo}")
     found,none = _subjects(raw, images, subject, known)
     key = _match(found, known, names, table, images, raw)
     mean = lambda v: v if not isinstance(v, dict) else float(np.mean(w)) if (w:=[o for o in v.values() if not math.isnan(o)]) else math.nan
@@ -624,34 +637,39 @@ def _labelled(p, subject, about):
     return replace(p, images=p.images[ok], numbers=p.numbers[ok], labels=y[ok], left=(*p.left, *(Left(subject, '', f"no {about['name']}", f'slice {n}') for n in p.numbers[~ok])))
 
 # %% ../nbs/07_downloads.ipynb #c055
-CHANNELS_FIRST = "Arrays whose first axis is 3 or 4 long were read as so many slices: if these are colours or contrasts, save the one that is meant"
+CHANNELS_FIRST = ("Arrays whose first axis is 3 or 4 long were read as so many slices: "
+                  "if these are colours or contrasts, save the one that is meant")
+
+def _question(found): return Unusable('which axis counts slices?', f"{found}. Say slice_axis: {', '.join(AXES)}")
 
 def _slices_first(x, axis):
-    "(H, W) or (slices, H, W) of an array; `Unusable` asks where neither its shape nor the user says which axis counts slices"
+    "(H, W) or (slices, H, W) of an array; `Unusable` asks where neither shape nor user tells which axis counts slices"
     shape = x.shape
     if x.ndim>2: x = x.squeeze()
+    if x.ndim>3: raise Unusable('several volumes in one file', f'shape {shape}; (slices, H, W) is needed')
+    if x.ndim<2: raise Unusable('not a picture', f'shape {shape}; (H, W) or (slices, H, W) is needed')
     if x.ndim==2: return x
-    if x.ndim!=3: raise Unusable('several volumes in one file' if x.ndim>3 else 'not a picture', f'shape {shape}; (H, W) or (slices, H, W) is needed')
     if axis is not None: return np.moveaxis(x, axis, 0)
     seems = slice_axis(x.shape)
     if seems==0: return x
-    if x.shape[-1] in (3,4): return _grey(x)
+    if x.shape[-1] in (3,4): return _grey(x, ', or say slice_axis last if these are slices')
     hint = 'nothing tells' if seems is None else f"the {list(AXES)[seems]} axis seems to"
-    raise Unusable('which axis counts slices?', f"shape {shape}: {hint}. Say slice_axis: {', '.join(AXES)}")
+    raise _question(f"shape {shape}: {hint}")
 
 def _read_array(f, axis): return _slices_first(read_npy(f), axis)
 
 def _read_pages(f, axis):
-    "Pages of a TIFF; `Unusable` asks where they look like pictures cut through the other way"
+    "Pages of a TIFF; `Unusable` asks where they look like pictures that were cut the other way"
     x = read_tiff(f, axis)
-    if x.ndim!=3 or axis is not None: return x if x.ndim!=3 or not axis else np.moveaxis(x, axis, 0)
+    if x.ndim!=3 or axis is not None: return x
     n,h,w = x.shape
-    if max(h, w)>3*min(h, w) and n>=max(h, w): raise Unusable('which axis counts slices?', f"{n} pages of {h} x {w} pixels. Say slice_axis: first if the pages are slices, {', '.join(list(AXES)[1:])} if not")
+    if max(h, w)>3*min(h, w) and n>=max(h, w): raise _question(f"{n} pages of {h} x {w} pixels")
     return x
 
 def _read_flat(f, axis): return _read_picture(f, [])
 
-_readers = {'.npy':_read_array, '.tif':_read_pages, '.tiff':_read_pages, '.png':_read_flat, '.jpg':_read_flat, '.jpeg':_read_flat}
+_readers = {'.npy':_read_array, '.tif':_read_pages, '.tiff':_read_pages,
+            '.png':_read_flat, '.jpg':_read_flat, '.jpeg':_read_flat}
 
 def _decode_any(about):
     "path -> (H, W), or `Pixels` with the chosen slices of a file that holds several"
@@ -684,7 +702,7 @@ FOLDER = Recipe('folder', 'Images', 'any', 'arbitrary', None, find_folder, read_
     labels=('', 'table of labels (csv, tsv, xlsx); by default the only one in RAW'), subject_column=('', 'its column of subjects'), label_column=('', 'its column of labels'),
     slice_column=('', 'its column of slice numbers, where labels belong to slices'), subject=('', 'regular expression on the path below RAW whose one group is the subject; by default the folder or file name that fits most ids'),
     skip=('', 'regular expression: files whose path below RAW matches are left out, such as mask'), slices=('all', SLICES),
-    slice_axis=('', 'which axis of an array (.npy) or of the pages of a TIFF counts slices: first, middle or last (0, 1 or 2); by default what the file or its shape says, else the file is left out'),
+    slice_axis=('', 'which axis of arrays (.npy) and TIFF pages counts slices: first, middle or last; by default as the file or its shape says'),
     spacing_mm=('', 'mm per pixel of pictures whose files carry none'),
     classes=('', 'names of classes, such as no,yes, where labels are classes'), label_name=('', 'what the label is; by default its column'), label_unit=('', 'its unit'),
     head=(True, 'images show heads, and faces are blanked on the data card')))
