@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['META', 'TIFF', 'NIFTI', 'ORIENTATION', 'TURNS', 'PAGES', 'UNITS', 'UNIT_NAMES', 'ASSUMED', 'NO_FORM', 'IDENTITY',
-           'NO_SPACING', 'NO_SLOPE', 'TURNED', 'Norm', 'fit_norm', 'check_meta', 'Complaints', 'turned', 'read_tiff',
-           'read_npy', 'slice_axis', 'Nifti', 'nifti_volume', 'read_image', 'Slices', 'Cohort', 'load_regions',
-           'truth_rows', 'load_truth']
+           'DEFAULTS', 'NO_SPACING', 'NO_SLOPE', 'TURNED', 'Norm', 'fit_norm', 'check_meta', 'Complaints', 'turned',
+           'read_tiff', 'read_npy', 'slice_axis', 'Nifti', 'nifti_volume', 'read_image', 'Slices', 'Cohort',
+           'load_regions', 'truth_rows', 'load_truth']
 
 # %% ../nbs/01_cohort.ipynb #c002
 import csv, json, logging, math, os, re, shutil, tempfile
@@ -187,10 +187,11 @@ def _check_pages(f):
 
 def _check_axes(series):
     "`Unusable` where the pages of a TIFF are something else than slices of one volume"
-    counts = {k:n for k,n in zip(series.axes, series.shape) if k not in 'YXS' and n>1}
-    if not counts or len(counts)==1 and set(counts)<set('ZIQ'): return
-    found = ' and '.join(f"{n} {PAGES.get(k, f'pages along {k}')}" for k,n in counts.items())
-    whole = 'a volume' if 'Z' in counts else 'one slice'
+    counts = [(k, n) for k,n in zip(series.axes, series.shape) if k not in 'YXS' and n>1]
+    letters = [k for k,_ in counts]
+    if not counts or len(counts)==1 and letters[0] in 'ZIQ': return
+    found = ' and '.join(f"{n} {PAGES.get(k, f'pages along {k}')}" for k,n in counts)
+    whole = 'a volume' if 'Z' in letters else 'one slice'
     raise Unusable('pages are not slices',
         f"its axes are {series.axes}: {found} of {whole}. Save the one that is meant; if the pages are slices "
         "all the same, save them with axes ZYX, or say slice_axis first")
@@ -275,8 +276,9 @@ UNIT_NAMES = {1000.:'metres', 1.:'millimetres', .001:'microns'}
 ASSUMED = ("the first axis is taken to run to the right, the second to the front and the third up, "
            "so left and right, or up and down, may be swapped")
 NO_FORM = f"No orientation in the header (qform_code and sform_code are 0): {ASSUMED}"
-IDENTITY = ("The header's affine is the identity, as programs write it that know no geometry: "
-            f"the spacing is taken as unknown, and {ASSUMED}")
+IDENTITY = ("The header's affine is what programs write that know no geometry (1 x 1 x 1 mm from the origin): "
+            "the spacing is taken as unknown and the directions as written, so left and right, or up and down, may be swapped")
+DEFAULTS = [np.diag([*signs, 1.]) for signs in ((1, 1, 1), (-1, -1, 1))] # of nibabel's and ITK's users
 NO_SPACING = "No spacing in the header (pixdim is 0 or 1 x 1 x 1 beside no orientation)"
 NO_SLOPE = "The header's scl_slope is 0 beside an scl_inter that is not: nothing was scaled or added, as NIfTI has it"
 TURNED = "The sform and the qform are turned by 1 to 5 degrees against each other: the sform was used"
@@ -409,7 +411,7 @@ def _nifti_geometry(shape, header, stored):
     A = forms.get('sform', forms.get('qform'))
     _check_sizes(A, pixdim, unit, long)
     notes = _check_directions(**forms) if len(forms)==2 else ()
-    nothing = bool((A==np.diag([unit, unit, unit, 1])).all())
+    nothing = any((A==D*[[unit], [unit], [unit], [1]]).all() for D in DEFAULTS)
     return A,not nothing,notes+(IDENTITY,)*nothing
 
 def _slope_notes(stored):

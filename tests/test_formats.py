@@ -64,6 +64,9 @@ def stored_as(a): # axes to the right, to the front, up
 
 MOVED = nib.affines.from_matvec(np.eye(3), [9, -7, 3])@RIGHT
 
+STORED = stored_as(TRUTH)
+ITK = np.diag([-1., -1., 1., 1.])
+
 def rotated(degrees, A=RIGHT):
     turn = nib.eulerangles.euler2mat(z=np.radians(degrees))
     return nib.affines.from_matvec(turn)@A
@@ -99,8 +102,9 @@ USED = { # what the header says -> words of the notes
     'no form': (dict(sform=None, pixdim=SPACING[::-1]), ('No orientation',)),
     'no form, no spacing': (dict(sform=None, pixdim=(1, 1, 1)), ('No orientation','No spacing')),
     'no form, pixdim 0': (dict(sform=None, pixdim=(0, 0, 0)), ('No orientation','No spacing')),
-    'identity': (dict(sform=(np.eye(4), 2), pixdim=(1, 1, 1)), ('identity',)),
-    'identity as qform': (dict(sform=None, qform=(np.eye(4), 1), pixdim=(1, 1, 1)), ('identity',)),
+    'identity': (dict(sform=(np.eye(4), 2), pixdim=(1, 1, 1)), ('know no geometry',)),
+    'identity of ITK': (dict(values=STORED[::-1,::-1], sform=(ITK, 1), pixdim=(1, 1, 1)), ('know no geometry',)),
+    'identity as qform': (dict(sform=None, qform=(np.eye(4), 1), pixdim=(1, 1, 1)), ('know no geometry',)),
     'pixdim 0 beside an sform': (dict(pixdim=(0, 0, 0)), ()),
     'pixdim NaN beside an sform': (dict(pixdim=(np.nan,)*3), ()),
     'pixdim within a percent': (dict(pixdim=np.array(SPACING[::-1])*1.004), ()),
@@ -119,10 +123,10 @@ USED = { # what the header says -> words of the notes
 @pytest.mark.parametrize('case', USED)
 def test_nifti_is_used(tmp_path, case):
     fields,words = USED[case]
-    nifti(tmp_path/'P1.nii', stored_as(TRUTH), **fields)
+    nifti(tmp_path/'P1.nii', **dict(values=STORED)|fields)
     notes = same(tmp_path, TRUTH)
     assert len(notes)==len(words) and all(any(w in note for note in notes) for w in words), notes
-    spaced = not {'No spacing','identity'} & set(words)
+    spaced = not {'No spacing','know no geometry'} & set(words)
     got,_ = read(tmp_path)
     assert got.mm==(pytest.approx(SPACING[1:], rel=.01) if spaced else None)
 
@@ -207,7 +211,6 @@ def test_nifti_is_compressed_or_not(tmp_path):
         (box/name).write_bytes(bytes_)
         assert same(box, TRUTH)==[]
 
-STORED = stored_as(TRUTH)
 COLOUR = np.zeros(STORED.shape, [('R','u1'), ('G','u1'), ('B','u1')])
 
 SHAPES = { # name -> values, the truth or words of the reason
@@ -360,6 +363,7 @@ NOT_SLICES = { # name -> array, how it is written, words of the reason
     'OME times': (SHORT, axes('TYX', ome=True), '3 times'),
     'hyperstack': (np.stack([SHORT]*2), axes('ZCYX', imagej=True), '2 slices and 3 channels of a volume'),
     'times of volumes': (np.stack([SHORT]*2), axes('TZYX', ome=True), '2 times and 3 slices'),
+    'two unnamed axes': (np.stack([SHORT]*5), PLAIN, '5 pages and 3 pages'),
     'named by tifffile': (np.stack([BYTE]*5), axes('CYX', **PLAIN), '5 channels')}
 
 @pytest.mark.parametrize('case', NOT_SLICES)
