@@ -203,8 +203,8 @@ def _tiff_pixels(path, f, axis):
     except ValueError as e:
         if 'imagecodecs' not in str(e): raise
         if len(f.pages)==1: return _read_picture(path, []),True
-        name = page.compression.name
-        raise Unusable('compressed pages', f"its pages are compressed with {name}; save them without compression") from None
+        why = f"its pages are compressed with {page.compression.name}; save them without compression"
+        raise Unusable('compressed pages', why) from None
     samples,planes = series.axes.find('S'),int(page.planarconfig or 1)==2
     if samples<0 or planes and axis is not None: return a,False
     or_else = ', or say slice_axis first if its planes are slices' if planes else ''
@@ -277,7 +277,8 @@ ASSUMED = ("the first axis is taken to run to the right, the second to the front
            "so left and right, or up and down, may be swapped")
 NO_FORM = f"No orientation in the header (qform_code and sform_code are 0): {ASSUMED}"
 IDENTITY = ("The header's affine is what programs write that know no geometry (1 x 1 x 1 mm from the origin): "
-            "the spacing is taken as unknown and the directions as written, so left and right, or up and down, may be swapped")
+            "the spacing is taken as unknown and the directions as written, "
+            "so left and right, or up and down, may be swapped")
 DEFAULTS = [np.diag([*signs, 1.]) for signs in ((1, 1, 1), (-1, -1, 1))] # of nibabel's and ITK's users
 NO_SPACING = "No spacing in the header (pixdim is 0 or 1 x 1 x 1 beside no orientation)"
 NO_SLOPE = "The header's scl_slope is 0 beside an scl_inter that is not: nothing was scaled or added, as NIfTI has it"
@@ -371,7 +372,7 @@ def _check_angles(A):
         "straighten it with the program that converted it")
 
 def _check_sizes(A, pixdim, unit, long):
-    "`Unusable` where pixdim is known and differs by more than 1 % along one of the axes `long`, or no scan is so large or small"
+    "`Unusable` where pixdim, if set, differs by more than 1 % along one of the axes `long`, or no scan is so large"
     sizes = _sizes(A)
     if (pixdim!=0).all() and (abs(sizes/abs(pixdim)-1)[long]>.01).any():
         both = f"pixdim says {_mm(abs(pixdim))}, the sform {_mm(sizes)}"

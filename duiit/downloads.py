@@ -702,7 +702,8 @@ FOLDER = Recipe('folder', 'Images', 'any', 'arbitrary', None, find_folder, read_
     labels=('', 'table of labels (csv, tsv, xlsx); by default the only one in RAW'), subject_column=('', 'its column of subjects'), label_column=('', 'its column of labels'),
     slice_column=('', 'its column of slice numbers, where labels belong to slices'), subject=('', 'regular expression on the path below RAW whose one group is the subject; by default the folder or file name that fits most ids'),
     skip=('', 'regular expression: files whose path below RAW matches are left out, such as mask'), slices=('all', SLICES),
-    slice_axis=('', 'which axis of arrays (.npy) and TIFF pages counts slices: first, middle or last; by default as the file or its shape says'),
+    slice_axis=('', 'which axis of arrays (.npy) and TIFF pages counts slices: first, middle or last; '
+                    'by default as the file or its shape says'),
     spacing_mm=('', 'mm per pixel of pictures whose files carry none'),
     classes=('', 'names of classes, such as no,yes, where labels are classes'), label_name=('', 'what the label is; by default its column'), label_unit=('', 'its unit'),
     head=(True, 'images show heads, and faces are blanked on the data card')))

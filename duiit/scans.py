@@ -41,7 +41,7 @@ def read_head(
     if a.ndim!=3 or min(a.shape)<8: raise InputError(f"{path}: its shape is {a.shape}; a volume of at least 8 voxels each way is needed")
     if not np.isfinite(a).all(): raise InputError(f"{path}: {(~np.isfinite(a)).sum()} voxels are NaN or infinite")
     if {NO_FORM, IDENTITY} & set(v.notes):
-        raise InputError(f"{path}: its header has no orientation or spacing, so nothing tells which way is up; save it with an affine")
+        raise InputError(f"{path}: its header has no orientation, so nothing tells which way is up; save it with an affine")
     tilt = np.degrees(nib.affines.obliquity(im.affine)).max()
     if tilt>20: raise InputError(f"{path}: its axes are {tilt:.0f} degrees away from those of the body; axial slices are needed")
     return Head(a, im.affine, path.name.split('.')[0])
