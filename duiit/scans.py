@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from scipy import ndimage as ndi
 from .core import InputError, check_in
-from .cohort import Cohort
+from .cohort import Cohort, IDENTITY, NO_FORM, nifti_volume
 
 # %% ../nbs/04_scans.ipynb #c006
 @dataclass(frozen=True, eq=False)
@@ -29,16 +29,19 @@ class Head:
 def read_head(
     path, # NIfTI volume
 )->Head:
-    "Read a volume and put its axes in order; `InputError` if it is missing, damaged, not 3-D, tilted or without slices to speak of"
+    "Read a volume and put its axes in order; `InputError` if it is missing, damaged, not 3-D, tilted or without geometry"
     import nibabel as nib
     path = Path(path)
     if not path.is_file(): raise InputError(f"{path}: no such file. Fetch the scans with: python data/fetch_real.py {path.parent}")
     try:
-        im = nib.as_closest_canonical(nib.load(path))
-        a = np.asarray(im.dataobj, np.float32)
+        v = nifti_volume(path)
+        im = nib.as_closest_canonical(nib.Nifti1Image(v.values.astype(np.float32), v.affine))
+        a = np.asarray(im.dataobj)
     except Exception as e: raise InputError(f"{path}: not readable as NIfTI ({str(e) or type(e).__name__}). Delete it and fetch it again") from None
     if a.ndim!=3 or min(a.shape)<8: raise InputError(f"{path}: its shape is {a.shape}; a volume of at least 8 voxels each way is needed")
     if not np.isfinite(a).all(): raise InputError(f"{path}: {(~np.isfinite(a)).sum()} voxels are NaN or infinite")
+    if {NO_FORM, IDENTITY} & set(v.notes):
+        raise InputError(f"{path}: its header has no orientation, so nothing tells which way is up; save it with an affine")
     tilt = np.degrees(nib.affines.obliquity(im.affine)).max()
     if tilt>20: raise InputError(f"{path}: its axes are {tilt:.0f} degrees away from those of the body; axial slices are needed")
     return Head(a, im.affine, path.name.split('.')[0])
