@@ -267,8 +267,9 @@ def slot(argv:list): # Becomes the command
     os.execvp(command[0], command)
 
 # %% ../nbs/21_cli.ipynb #c023
-def _say_odd(notes, most=5):
-    "Warnings of single images on stderr: the first few, and how many there are"
+def _say_odd(images, notes, most=5):
+    "On stderr: what a reader had to assume, the first few odd images, and how many there are"
+    for note in images.notes: print(f"warning: {images.name}: {note}", file=sys.stderr)
     odd = [(i,n) for i,n in enumerate(notes) if n]
     for i,note in odd[:most]: print(f"warning: image {i}: {note}", file=sys.stderr)
     if len(odd)>most: print(f"warning: {len(odd)} of {len(notes)} images are unlike what was learnt", file=sys.stderr)
@@ -284,11 +285,12 @@ def translate(
 ):
     "Source images as the target modality"
     import numpy as np
-    from duiit.serve import saved_run, translated
+    from duiit.serve import open_images, saved_run, translated
     if not str(out).endswith('.npy'): raise InputError(f"{out}: the result is an array; choose a name that ends in .npy")
-    fake, notes = translated(run, images, source, modality=modality, unit=unit, spacing=spacing)
+    images = open_images(images, modality, unit, spacing)
+    fake, notes = translated(run, images, source)
     with atomic(out) as tmp: np.save(tmp, fake)
-    _say_odd(notes)
+    _say_odd(images, notes)
     saved = saved_run(run)
     unit = saved['cohorts'][saved['target']]['unit']
     print(f"{out}: {len(fake)} slices of {fake.shape[1]}x{fake.shape[2]} px, {fake.min():.1f} to {fake.max():.1f} {unit}")
@@ -311,7 +313,7 @@ def predict(
     name = label['name'].replace(' ', '_')
     columns = {name:said} if said.ndim==1 else {f'{name}_{c}':p for c,p in zip(label['classes'], said.T)}
     text = images.rows.assign(**columns, warning=notes).to_csv(index=False)
-    _say_odd(notes)
+    _say_odd(images, notes)
     if out is None:
         print(text, end='')
         return

@@ -66,6 +66,7 @@ class Images:
     modality:str=''     # Such as `'CT'`; empty: unknown
     unit:str=''         # Such as `'HU'`; empty: unknown
     mm:tuple=None       # (row, column) mm per pixel; `None`: unknown
+    notes:tuple=()      # Sentences: what a reader had to assume
 
 def _of_cohort(c:Cohort):
     mm = c.meta['spacing_mm']
@@ -82,8 +83,12 @@ def _of_array(x, name='images', **known):
 # %% ../nbs/20_serve.ipynb #c012
 def _nifti(path):
     from duiit.downloads import read_nifti
-    pixels, _, mm = read_nifti(path)[:3]
-    return pixels, dict(mm=tuple(mm[1:]))
+    pixels, _, mm, notes = read_nifti(path)
+    return pixels, dict(mm=mm and tuple(mm[1:]), notes=tuple(notes))
+
+def _plain_file(path):
+    notes = []
+    return read_image(path, notes), dict(notes=tuple(notes))
 
 def _dicom(path):
     from pydicom import dcmread
@@ -91,7 +96,8 @@ def _dicom(path):
     modality = str(head.get('Modality', ''))
     unit = 'HU' if modality=='CT' else str(head.get('Units', '')) # of a PET, such as BQML
     spacing = head.get('PixelSpacing')
-    return read_image(path), dict(modality=modality, unit=unit, mm=spacing and tuple(map(float, spacing)))
+    pixels, known = _plain_file(path)
+    return pixels, known | dict(modality=modality, unit=unit, mm=spacing and tuple(map(float, spacing)))
 
 READERS = {'.nii':_nifti, '.nii.gz':_nifti, '.dcm':_dicom, '.ima':_dicom} # files whose header says more than pixels
 
@@ -108,8 +114,8 @@ def open_images(
     elif Path(what).is_dir() or Path(what).suffix=='.csv': images = _of_cohort(Cohort.load(what))
     else:
         path = Path(what)
-        reader = next((r for ending,r in READERS.items() if path.name.lower().endswith(ending)), None)
-        pixels, known = reader(path) if reader else (read_image(path), {})
+        reader = next((r for ending,r in READERS.items() if path.name.lower().endswith(ending)), _plain_file)
+        pixels, known = reader(path)
         images = _of_array(pixels, path.name, **known)
     return _said(images, modality, unit, spacing)
 
@@ -196,12 +202,13 @@ def odd_labels(
     return [odd(value) for value in values]
 
 # %% ../nbs/20_serve.ipynb #c026
-def _warn(name, notes):
-    "One warning for all odd images"
+def _warn(images, notes):
+    "What a reader had to assume, and one warning for all odd images"
+    for note in images.notes: warnings.warn(f"{images.name}: {note}", stacklevel=3)
     odd = [(i,n) for i,n in enumerate(notes) if n]
     if odd:
         i, first = odd[0]
-        warnings.warn(f"{name}: {len(odd)} of {len(notes)} images are unlike what was learnt (first: image {i}: {first})", stacklevel=3)
+        warnings.warn(f"{images.name}: {len(odd)} of {len(notes)} images are unlike what was learnt (first: image {i}: {first})", stacklevel=3)
 
 def _ready(saved, name, images, run):
     "Images of cohort `name` as its network reads them, and what is odd about each"
@@ -244,8 +251,9 @@ def translate(
     **known,          # `modality`, `unit`, `spacing` of images that do not say them
 )->np.ndarray:        # `(N, H, W)` float32 in the target's unit, on the run's grid
     "Source images as the target modality; warns if they are unlike what was learnt"
-    fake, notes = translated(run, images, source, **known)
-    _warn(run, notes)
+    images = open_images(images, **known)
+    fake, notes = translated(run, images, source)
+    _warn(images, notes)
     return fake
 
 # %% ../nbs/20_serve.ipynb #c028
@@ -271,8 +279,9 @@ def predict(
     **known,          # `modality`, `unit`, `spacing` of images that do not say them
 )->np.ndarray:        # `(N,)` labels in their own unit, or `(N, K)` probabilities of classes
     "Predicted labels of target images; warns if images or labels are unlike what was learnt"
-    labels, notes = predicted(run, images, predictor, **known)
-    _warn(run, notes)
+    images = open_images(images, **known)
+    labels, notes = predicted(run, images, predictor)
+    _warn(images, notes)
     return labels
 
 # %% ../nbs/20_serve.ipynb #c034
