@@ -7,14 +7,14 @@ __all__ = ['TIFF', 'NIFTI', 'MOST', 'PICTURE_SECONDS', 'CT_FORMS', 'CT_ICH', 'CH
            'PICTURES', 'SLICES', 'FOLDER', 'RECIPES', 'Table', 'read_tables', 'column', 'decimal_mark', 'Cell',
            'read_numbers', 'Complaints', 'read_nifti', 'picture_pieces', 'read_pictures', 'read_jpeg', 'fake_ct_ich',
            'ct_form', 'find_ct', 'read_ct', 'fake_lgg_mri', 'lgg_form', 'find_lgg', 'read_lgg', 'pick_slices', 'Names',
-           'pair_names', 'class_number', 'Naming', 'Fit', 'Labels', 'read_labels', 'folder_form', 'find_folder',
-           'read_folder', 'fake_folder']
+           'pair_names', 'class_number', 'Naming', 'Namings', 'Fit', 'Labels', 'read_labels', 'folder_form',
+           'find_folder', 'read_folder', 'fake_folder']
 
 # %% ../nbs/07_downloads.ipynb #c002
 import csv, io, logging, math, os, re, unicodedata
 from dataclasses import replace
 from collections import Counter
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ import numpy as np, pandas as pd
 from .core import BLANK, InputError, check_in, is_date, no_number, number, plain, readings, years_of
 from .cohort import _reader
 from .dicom import FDG, HN_PET, UPENN_GBM, headers, read_frame, stack, upright
-from .ingest import PLACEHOLDERS, Left, Piece, Pixels, Recipe, Unusable, brief, check_fetched, files_below, natural, time_limit, unfetched
+from .ingest import PLACEHOLDERS, Left, Piece, Pixels, Recipe, Unusable, brief, check_fetched, files_below, natural, public_name, time_limit, unfetched
 
 # %% ../nbs/07_downloads.ipynb #c005
 def _decode(b):
@@ -733,29 +733,46 @@ class Naming:
         self.count = Counter(n for n in names if n)
         self.known = Names(self.count, parts)
         self.above = {}
-        for n,folder in zip(names, above): self.above.setdefault(n, {})[folder] = None
+        for n,folder in dict.fromkeys(zip(names, above)): self.above.setdefault(n, []).append(folder)
 
 def _paths(raw, files):
     "Paths below `raw` as texts with composed letters"
-    return [unicodedata.normalize('NFC', str(f)[len(str(raw)):].strip(os.sep)) for f in files]
+    cut = len(str(raw))
+    return [unicodedata.normalize('NFC', str(f)[cut:].strip(os.sep)) for f in files]
 
-def _namings(raw, files, pattern):
-    "All `Naming`s of the files: by the pattern, or by every part of the path and by neighbouring parts"
-    paths = _paths(raw, files)
-    if pattern:
-        found = [_pattern(pattern).search(p.replace(os.sep, '/')) for p in paths]
+class Namings:
+    "All `Naming`s of some files"
+    def __init__(self, raw, files, pattern):
+        self.paths = _paths(raw, files)
+        self.pattern = _pattern(pattern) if pattern else None
+        pairs = [o.rpartition(os.sep) for o in self.paths]
+        self.stems = [plain(_stem(name)) for *_,name in pairs]
+        self.folders = {}
+        for k,(folder,*_) in enumerate(pairs): self.folders.setdefault(folder, []).append(k)
+    @cached_property
+    def single(self):
+        "By the pattern, or by every part of the path"
+        if not self.pattern: return [self._part(d) for d in range(self._deep())]
+        found = [self.pattern.search(p.replace(os.sep, '/')) for p in self.paths]
         return [Naming([plain(m[1] or '') if m else '' for m in found])]
-    parts = [(*o[:-1], _stem(o[-1])) for o in (p.split(os.sep) for p in paths)]
-    deep = range(max(map(len, parts)))
-    return [_part(parts, d) for d in deep]+[_part(parts, d, 1) for d in deep[1:]]
-
-def _part(parts, depth, before=0):
-    "Names by one part of the path, or by it and the one before it"
-    at = [min(depth, len(p)-1) for p in parts]
-    clean = {o:plain(o) for o in {o for p,i in zip(parts, at) for o in p[max(0, i-before):i+1]}}
-    names = ['_'.join(clean[o] for o in p[max(0, i-before):i+1]) for p,i in zip(parts, at)]
-    above = ['/'.join(p[:i-before]) for p,i in zip(parts, at)]
-    return Naming(names, above, all(len(p)-1==i for p,i in zip(parts, at)), bool(before))
+    @cached_property
+    def joined(self):
+        "By two neighbouring parts of the path"
+        return [] if self.pattern else [self._part(d, 1) for d in range(1, self._deep())]
+    def _deep(self): return 1+max(len(self._split(f)) for f in self.folders)
+    def _split(self, folder): return folder.split(os.sep) if folder else []
+    def _part(self, depth, before=0):
+        names,above,loose = [None]*len(self.stems),[None]*len(self.stems),True
+        for folder,files in self.folders.items():
+            parts = [plain(o) for o in self._split(folder)]
+            at = min(depth, len(parts))
+            loose &= at==len(parts)
+            first = max(0, at-before)
+            start,over = '_'.join(parts[first:at+1]),'/'.join(parts[:first])
+            for k in files:
+                names[k] = start if at<len(parts) else '_'.join([*parts[first:], self.stems[k]])
+                above[k] = over
+        return Naming(names, above, loose, bool(before))
 
 class Fit:
     "How ids of a table fit the subjects of one `Naming`"
@@ -776,17 +793,20 @@ class Fit:
 # %% ../nbs/07_downloads.ipynb #c047a
 def _best_naming(columns, ids, namings):
     "The `Fit` of a column with the naming that most files and ids agree with; None where none does"
-    fits = [Fit(columns, ids, n) for n in namings if not n.parts]
+    fits = [Fit(columns, ids, n) for n in namings.single]
     fits = [f for f in fits if f.pairs or f.clashes]
     firm = [f for f in fits if not f.vague] or fits
     best = max(firm, key=Fit.rank, default=None)
-    if best and not best.twins: return best
-    whole = [Fit(columns, ids, n) for n in namings if n.parts]
-    whole = [f for f in whole if f.pairs and not f.twins and len(f.pairs)>len(best.pairs if best else ())]
-    return max(whole, key=Fit.rank, default=best)
+    return best if best and not best.twins else _of_two_parts(columns, ids, namings, best)
+
+def _of_two_parts(columns, ids, namings, best=None):
+    "The `Fit` of ids such as siteA_001, where more of them fit than of `best`"
+    fits = [Fit(columns, ids, n) for n in namings.joined]
+    more = [f for f in fits if len(f.pairs)>len(best.pairs if best else ()) and not f.twins]
+    return max(more, key=Fit.rank, default=best)
 
 def _fits(table, namings, columns):
-    "The best `Fit` of each column; of a column with one of sites before it, where ids repeat between folders"
+    "The best `Fit` of each column; also together with the column of sites, where ids repeat between folders"
     out = []
     for c in columns:
         fit = _best_naming((c,), table.frame[c].tolist(), namings)
@@ -794,7 +814,7 @@ def _fits(table, namings, columns):
         sites = [o for o in table.frame.columns if o!=c and _SITES.search(_words(o))]
         if not fit or not fit.twins or len(sites)!=1: continue
         both = [f'{a}_{b}' if b else '' for a,b in zip(table.frame[sites[0]], table.frame[c])]
-        more = _best_naming((sites[0], c), both, [n for n in namings if n.parts])
+        more = _of_two_parts((sites[0], c), both, namings)
         out += [more] if more else []
     return out
 
@@ -810,10 +830,10 @@ def _subject_fit(table, namings, subject_column, others, slices):
     "The `Fit` of the column of ids: the one that fits most subjects; `InputError` where another one fits too and gives other labels"
     columns = [_exact(table, subject_column, 'subject')] if subject_column else [c for c in table.frame.columns if c not in others]
     fits = _fits(table, namings, [c for c in columns if subject_column or not _OTHER.search(_words(c))])
-    if not any(f.pairs for f in fits): fits = fits or _fits(table, namings, columns)
+    if not fits: fits = _fits(table, namings, [c for c in columns if not re.match('label|age', c, re.I)])
     if not fits:
         named = [c for c in columns if _is_id(c)] or columns
-        return Fit(tuple(named[:1]), table.frame[named[0]].tolist(), namings[0])
+        return Fit(tuple(named[:1]), table.frame[named[0]].tolist(), namings.single[0])
     most = max(len(f.pairs) for f in fits)
     def rank(f): return not f.vague,any(map(_is_id, f.columns)) and 2*len(f.pairs)>=most,len(f.pairs),f.rank()
     best = max(fits, key=rank)
@@ -889,7 +909,7 @@ def _how_read(table, fit, y, cells):
     open_ = [(t, c.value) for t,c in zip(table.frame[y], cells) if len(set(readings(t).values()))>1 and not c.why]
     if open_: notes.append(f"Numbers such as {open_[0][0]} were read as {open_[0][1]:.12g}.")
     near = [(s, i) for s,i in fit.pairs.items() if s!=i]
-    if near: notes.append(f"{len(near)} ids differ from their paths by zeros, case or marks and were matched one to one, such as {near[0][1]} and {near[0][0]}.")
+    if near: notes.append(f"{len(near)} ids differ from their paths by zeros, case or marks and were matched one to one, such as {' and '.join(map(public_name, near[0]))}.")
     return notes+_unit_note(cells)
 
 def read_labels(
@@ -899,7 +919,7 @@ def read_labels(
     subject_column='', label_column='', slice_column='', subject='', classes='', label_name='', label_unit='', decimal='', **o # as for the recipe `folder`
 )->Labels:
     "Labels of the subjects that paths name; `InputError` for every question that stays open"
-    namings = _namings(raw, images, subject)
+    namings = Namings(raw, images, subject)
     def fit_of(t):
         others = [_exact(t, c, what) for c,what in ((label_column, 'label'), (slice_column, 'slice')) if c]
         return _subject_fit(t, namings, subject_column, others, bool(slice_column))
@@ -917,6 +937,16 @@ def read_labels(
     for f,s in zip(images, fit.naming.names): (found.setdefault(s, []) if s else none).append(f)
     idle = [i for i in known if i not in set(fit.pairs.values())]
     return Labels(y, {s:known[i] for s,i in fit.pairs.items()}, found, none, idle, _how_read(named, fit, y, cells), any(c.unit for c in cells))
+
+def _label_of_table(raw, labels='', subject_column='', label_column='', slice_column='', **o):
+    "The table's one column of labels and its texts where that needs no look at the images, else None"
+    tables = read_tables(_label_file(raw, files_below(raw, TABLES), labels))
+    if len(tables)>1: return None
+    columns = tables[0].frame.columns
+    apart = {plain(c).lower() for c in (subject_column, slice_column)}
+    fits = [c for c in columns if re.match('label|age', c, re.I) and c.lower() not in apart]
+    if label_column: fits = [_exact(tables[0], label_column, 'label')]
+    return (fits[0], tables[0].frame[fits[0]]) if len(fits)==1 else None
 
 # %% ../nbs/07_downloads.ipynb #c048
 def _numbered(files):
@@ -985,16 +1015,23 @@ def _looked_at(raw, labels='', skip='', **o):
     if not images: raise InputError(f"{raw}: no images were found among {len(files)} files. Endings that are read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}")
     return table,kinds,skipped,images
 
+def _named(raw, classes, label_unit, **o):
+    "The name of the label, and whether ages carry units"
+    said = _label_of_table(raw, **o)
+    if said:
+        name,texts = said
+        years = not classes and _is_age(name, label_unit)
+        return name,years and any(years_of(t)[1] for t in texts)
+    table,_,_,images = _looked_at(raw, **o)
+    read = read_labels(raw, images, table, classes=classes, label_unit=label_unit, **o)
+    return read.name,read.units
+
 def folder_form(raw, modality='', unit='', window='', label_name='', label_unit='', classes='', head=True, **o): # -> dict of what `cohort.json` says
     if not modality: raise InputError("folder: modality is needed, such as CT, MR or PET; reports and cards name it")
     given,classes = classes,_names(classes)
     if classes and len({c.lower() for c in classes})<max(2, len(classes)): raise InputError(f"classes is {', '.join(classes)}; at least two different names are needed, such as no,yes")
-    said = None
-    if not label_name:
-        table,_,_,images = _looked_at(raw, **o)
-        said = read_labels(raw, images, table, classes=given, label_unit=label_unit, **o)
-    name = label_name or said.name
-    years = (name.lower()=='age' or bool(said and said.units)) and (label_unit or 'years')=='years'
+    name,units = (label_name,False) if label_name else _named(raw, classes=given, label_unit=label_unit, **o)
+    years = (name.lower()=='age' or units) and (label_unit or 'years')=='years'
     return dict(title=f"{modality} images of {raw.name}" if raw.name!='raw' else f"{modality} images", modality=modality, unit=unit or 'arbitrary', window=_pair_of(window, 'window'), label_name=name,
                 label_unit=label_unit or ('class' if classes else 'years' if years else '1'), label_range=(0., 120.) if years and not classes else None, classes=classes, head=str(head).lower() not in ('false','no','0'))
 

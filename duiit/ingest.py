@@ -168,7 +168,7 @@ def files_below(
     for folder,inner,names in os.walk(raw, onerror=fail, followlinks=True):
         inner[:] = [o for o in inner if not o.startswith('.') and o!='__MACOSX' and not _leads_back(os.path.join(folder, o))]
         found += [os.path.join(folder, n) for n in names if (not n.startswith('.') or n.endswith('.icloud')) and n.lower() not in ('thumbs.db','desktop.ini') and (ends is None or n.lower().endswith(ends))]
-    return [Path(f) for f in sorted(found, key=lambda f: natural(f[len(str(raw)):]))]
+    return [Path(f) for f in sorted(found, key=lambda f: (natural(f[len(str(raw)):]), f))]
 
 def _leads_back(folder):
     "Whether a folder is a link to one of the folders that it lies in: to follow it has no end"
