@@ -102,12 +102,12 @@ def _number_forms():
     return forms
 
 _forms = _number_forms()
-_marks = str.maketrans({'\u2212':'-', '\u2019':"'", '\u02bc':"'", '\uff0c':',', '\uff0e':'.', '\uff0d':'-', '\uff0b':'+'})
+_marks = str.maketrans('\u2212\u2019\u02bc\uff0c\uff0e\uff0d\uff0b', "-'',.-+")
 
 def readings(
     text, # e.g. '12.345'
 )->dict:  # {decimal mark: value}; empty where it is no number
-    "A number under each decimal mark that allows it: thousands may be parted by the other mark, a blank or an apostrophe"
+    "A number under each decimal mark that allows it; the other mark, blanks and apostrophes part thousands"
     text = plain(text)
     if not text.isascii():
         text = text.translate(_marks)
@@ -129,8 +129,15 @@ def number(
     return values.get(decimal, next(iter(values.values()), math.nan))
 
 # %% ../nbs/00_core.ipynb #c015h
-BLANK = {'','na','n/a','n.a.','nan','none','null','nil','unknown','unbekannt','missing','not available','not known','<na>','#n/a','?','-','--','–','—','.'}
-_date = re.compile(r'\d{1,4}([-./])\d{1,2}\1\d{1,4}(?=\D|$)|\d{1,2}[-. ]*[a-zäéû]{3,9}[-., ]+\d{2,4}|[a-z]{3,9}\.? \d{1,2},? \d{4}|(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$', re.I)
+BLANK = { # cells in small letters that say that there is no value
+    '','na','n/a','n.a.','#n/a','<na>','nan','none','null','nil','?','-','--','–','—','.',
+    'unknown','unbekannt','not known','missing','not available'}
+_dates = ( # how days begin
+    r'\d{1,4}([-./])\d{1,2}\1\d{1,4}(?=\D|$)',      # 1980-01-02, 2.1.80
+    r'\d{1,2}[-. ]*[a-zäéû]{3,9}[-., ]+\d{2,4}',    # 2 Jan 1980
+    r'[a-z]{3,9}\.? \d{1,2},? \d{4}',               # January 2, 1980
+    r'(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$') # 19800102
+_date = re.compile('|'.join(_dates), re.I)
 
 def is_date(
     text, # a cell
@@ -147,7 +154,8 @@ def no_number(
     cell = f'{text[:60]!r} in row {row}'
     if not text: return f'blank in the table: row {row}'
     if text.lower() in BLANK: return f'blank in the table: {cell}'
-    if text[0]=='=': return f'a formula whose value was never stored: {cell}; open and save the file in a spreadsheet program'
+    todo = 'open and save the file in a spreadsheet program'
+    if text[0]=='=': return f'a formula whose value was never stored: {cell}; {todo}'
     if text[0]=='#': return f'an error of the spreadsheet: {cell}'
     form = re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', text[:30]))
     return f'a date: its form is {form!r} in row {row}' if is_date(text) else f'not a number: {cell}'

@@ -728,14 +728,19 @@ def read_ages(
             if col['age'] is None: raise InputError(f"{path}: sheet {name} has no column Age")
             a = _age(t.loc[i, col['age']], f'{i+1} of sheet {name}', path)
             old = ages.setdefault(s, a)
-            if old!=a and not isinstance(old, str)==isinstance(a, str)==True: raise InputError(f"{path}: {s} has two ages, {ages[s]} and {a}. Remove one row")
+            if old!=a and not isinstance(old, str)==isinstance(a, str)==True:
+                raise InputError(
+                    f"{path}: {s} has two ages, {ages[s]} and {a}. Remove one row")
     if not ages: raise InputError(f"{path}: no row with an id like HN-CHUS-009. INFOclinical_HN_Version2_30may2018.xlsx is needed")
     return ages,out
 
 def _age(cell, row, path):
     "Years, or a sentence why a cell holds none; `InputError` for a day of birth"
     text = '' if cell is None or cell!=cell else str(cell)
-    if is_date(text): raise InputError(f"{path}: an age is {no_number(text, row)}. Ages in years are needed, not days of birth")
+    if is_date(text):
+        raise InputError(
+            f"{path}: an age is {no_number(text, row)}. Ages in years are needed, not days of "
+            "birth")
     a = number(text, ',' if ',' in text else '.')
     if math.isnan(a): a,_ = years_of(text, '.')
     if math.isnan(a): return no_number(text, row)

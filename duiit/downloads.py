@@ -98,7 +98,10 @@ def _frame(rows, where):
     if not rows: raise InputError(f"{where}: no rows below the header {', '.join(head)}")
     n = len(head)
     for k,r in rows:
-        if any(r[n:]): raise InputError(f"{where}, row {k} ({brief(', '.join(r[:3]))}, ...): {len(r)} fields where the header has {n}; a value with a separator in it needs quotes")
+        if any(r[n:]):
+            raise InputError(
+                f"{where}, row {k} ({brief(', '.join(r[:3]))}, ...): {len(r)} fields where the "
+                f"header has {n}; a value with a separator in it needs quotes")
     cells = [(r+['']*n)[:n] for _,r in rows]
     names = _column_names(head, [any(c) for c in zip(*cells)])
     d = pd.DataFrame(cells, columns=range(n), index=[k for k,_ in rows], dtype=object)
@@ -121,11 +124,16 @@ def read_tables(
     "Read a table whatever program saved it; `InputError` if it is none"
     path = Path(path)
     if path.is_symlink() or path.exists():
-        if why:=unfetched(path): raise InputError(f"{path}: {why}, so there is no table to read. Fetch it, or give another one")
+        if why:=unfetched(path):
+            raise InputError(
+                f"{path}: {why}, so there is no table to read. Fetch it, or give another one")
     try: sheets = _read_sheets(path)
     except FileNotFoundError: raise InputError(f"{path}: no such file") from None
     except Exception as e: raise InputError(f"{path}: not readable as a table ({brief(e)}). Save it as a csv or xlsx file") from None # csv, codecs and openpyxl have their own errors
-    return [Table(_frame(rows, where), f"{path.name} was read as {said}", where, points) for where,rows,said,points in sheets]
+    out = []
+    for where,rows,said,points in sheets:
+        out.append(Table(_frame(rows, where), f"{path.name} was read as {said}", where, points))
+    return out
 
 # %% ../nbs/07_downloads.ipynb #c007
 def column(
@@ -150,7 +158,7 @@ def decimal_mark(
     apart=(),        # columns that say nothing, such as ids
     years=False,     # ages in years: none has thousands
 )->str:              # '.' or ','; '' where it makes no difference
-    "The decimal mark of a column: as its own cells, or else the other columns, demand; `InputError` where 12,345 stays open"
+    "The decimal mark that the column, or else the others, demand; `InputError` where 12,345 stays open"
     texts = table.frame[name]
     open_ = [(row, t) for row,t in texts.items() if len(set(readings(t).values()))>1]
     if not open_: return ''
@@ -162,7 +170,11 @@ def decimal_mark(
         if found: break
     if table.points and not found and not any(',' in t for _,t in open_): return '.'
     big,small = (f'{v:g}' for v in sorted(set(readings(text).values()), reverse=True))
-    raise InputError(f"{table.where}, row {row}: the {name} is {text!r}, which is {big} or {small}, and nothing in the column tells which mark is the decimal one. Say with the option decimal whether it is . or , (decimal . makes it {number(text, '.'):g}), or write the numbers without marks for thousands")
+    raise InputError(
+        f"{table.where}, row {row}: the {name} is {text!r}, which is {big} or {small}, and nothing "
+        "in the column tells which mark is the decimal one. Say with the option decimal whether "
+        f"it is . or , (decimal . makes it {number(text, '.'):g}), or write the numbers without "
+        "marks for thousands")
 
 class Cell(NamedTuple):
     "A cell of labels"
@@ -181,10 +193,16 @@ def read_numbers(
     texts = table.frame[name]
     decimal = decimal or decimal_mark(table, name, apart, years)
     shares = [t.endswith('%') for t in texts if t.lower() not in BLANK]
-    if any(shares) and not all(shares): raise InputError(f"{table.where}: some of the column {name!r} are percent and some are not. Write all of them in one way")
+    if any(shares) and not all(shares):
+        raise InputError(
+            f"{table.where}: some of the column {name!r} are percent and some are not. Write all "
+            "of them in one way")
     out = []
     for row,text in texts.items():
-        if years and is_date(text): raise InputError(f"{table.where}, row {row}: {name} is {no_number(text, row)}. Ages in years are needed, not days of birth")
+        if years and is_date(text):
+            raise InputError(
+                f"{table.where}, row {row}: {name} is {no_number(text, row)}. Ages in years are "
+                "needed, not days of birth")
         out.append(_cell(text.rstrip('% ') if all(shares) else text, row, decimal, years))
     return out
 
@@ -196,7 +214,8 @@ def _cell(text, row, decimal, years):
 def _unit_note(cells):
     "A sentence on ages that carried a unit"
     units = Counter(c.unit for c in cells if c.unit)
-    return [f"Ages that carried a unit were brought to years: {', '.join(f'{n} in {u}' for u,n in units.most_common())}."] if units else []
+    told = ', '.join(f'{n} in {u}' for u,n in units.most_common())
+    return [f"Ages that carried a unit were brought to years: {told}."] if units else []
 
 # %% ../nbs/07_downloads.ipynb #c011
 class Complaints(logging.Handler):
@@ -425,7 +444,10 @@ def _ages(raw, files, patient, age, key=plain, where=''):
             k = key(s)
             if not k: continue
             old = ages.setdefault(k, a)
-            if not _same(old.value, a.value): raise InputError(f"{t.where}: subject {k} has the age {_told(a)}, and {_told(old)} in another row. Correct the table")
+            if not _same(old.value, a.value):
+                raise InputError(
+                    f"{t.where}: subject {k} has the age {_told(a)}, and {_told(old)} in another "
+                    "row. Correct the table")
     return ages,[f"Ages: {fit[0].said}.", *_unit_note(ages.values())]
 
 def _same(a, b): return a==b or math.isnan(a) and math.isnan(b)
@@ -616,7 +638,7 @@ def pair_names(
     ids:Names,      # of a table
     subjects:Names, # of paths
 )->tuple:           # {subject: id}; [(ids, subjects)] that fit each other, but not one to one
-    "Pair names that are equal, then what is left by case, then by zeros and `.0`; never by arithmetic, never where it is not one to one"
+    "Pair equal names, then what is left by case, then by zeros and `.0`; only where it is one to one"
     pairs,used,clashes = {},set(),[]
     for mine,theirs in zip(ids.keys, subjects.keys):
         clashes = []
@@ -655,7 +677,12 @@ def _read_classes(table, name, classes):
     for row,text in table.frame[name].items():
         v = class_number(text, classes)
         blank = text.lower() in BLANK and math.isnan(v)
-        if math.isnan(v) and not blank: raise InputError(f"{table.where}, row {row}: the label is {_shown(text, row)}; one of the classes {', '.join(classes)} or a whole number from 0 to {len(classes)-1} is needed"+(". 0 and 1 are not taken for yes,no: write names, or give the classes as no,yes" if number(text) in (0, 1) else ''))
+        if math.isnan(v) and not blank:
+            turned = ". 0 and 1 are not taken for yes,no: write names, or give the classes as no,yes"
+            raise InputError(
+                f"{table.where}, row {row}: the label is {_shown(text, row)}; one of the classes "
+                f"{', '.join(classes)} or a whole number from 0 to {len(classes)-1} is needed"
+                f"{turned if number(text) in (0, 1) else ''}")
         out.append(Cell(v, no_number(text, row) if blank else ''))
     return out
 
@@ -670,12 +697,23 @@ def _read_labels(table, name, classes, decimal, years, apart):
     if 2*len(odd)<=sum(t.lower() not in BLANK for t in texts): return cells
     row,text = odd[0]
     if text[0] in '=#': raise InputError(f"{table.where}: the {name} is {no_number(text, row)}")
-    raise InputError(f"{table.where}, row {row}: the label is {_shown(text, row)}; a number is needed, and {len(odd)} of {len(texts)} rows have none. If labels are names, give them as classes")
+    raise InputError(
+        f"{table.where}, row {row}: the label is {_shown(text, row)}; a number is needed, and "
+        f"{len(odd)} of {len(texts)} rows have none. If labels are names, give them as classes")
 
-_WORDS = re.compile(r'(?<![a-z])(subject|patient|participant|case|proband|fall|id|ids|nr|no|num|number|code|key|name|mrn|pid|index)(?![a-z])|(subject|patient|participant|case)')
-_OTHER = re.compile(r'(?<![a-z])(age|alter|labels?|class|slices?|sex|gender|dates?|site|cent(?:er|re)|hospital|scanner|group|visit|session|run|score|volume)(?![a-z])|(patient|subject)age')
-_SITES = re.compile(r'(?<![a-z])(site|cent(?:er|re)|hospital|clinic|klinik|institution|cohort|dataset)(?![a-z])')
-_AGE = re.compile(r'(?<![a-z])(age|alter)(?![a-z])|(patient|subject)age')
+_PEOPLE = 'subject|patient|participant|case'
+_NUMBERS = 'proband|fall|ids?|nr|no|num|number|code|key|name|mrn|pid|index'
+_PLACES = 'site|cent(?:er|re)|hospital|clinic|klinik|institution|cohort|dataset'
+_MEASURES = 'labels?|class|slices?|sex|gender|dates?|scanner|group|visit|session|run|score|volume'
+
+def _any_word(words, more=''):
+    "A pattern for one of some words in a column's name, or for a part of it"
+    return re.compile(rf'(?<![a-z])({words})(?![a-z])'+(f'|{more}' if more else ''))
+
+_WORDS = _any_word(f'{_PEOPLE}|{_NUMBERS}', _PEOPLE)
+_SITES = _any_word(_PLACES)
+_AGE = _any_word('age|alter', '(patient|subject)age')
+_OTHER = _any_word(f'age|alter|{_MEASURES}|{_PLACES}', '(patient|subject)age')
 
 def _words(name):
     "A column's name in small letters, with its words apart"
@@ -694,7 +732,10 @@ def _label_column(table, ids, slice_column, label_column):
     "The name of the column of labels, beside those of ids"
     if label_column: return _exact(table, label_column, 'label')
     rest = [c for c in table.frame.columns if c not in (*ids, slice_column)]
-    if not rest: raise InputError(f"{table.where}: only the column {ids[0]!r} was found. A second one with the labels is needed; columns are separated by , ; or tabs")
+    if not rest:
+        raise InputError(
+            f"{table.where}: only the column {ids[0]!r} was found. A second one with the labels is "
+            "needed; columns are separated by , ; or tabs")
     if len(rest)==1: return rest[0]
     first = [c for c in rest if re.match('label|age', c, re.I)]
     fits = first or [c for c in rest if _is_age(c)]
@@ -718,7 +759,10 @@ def _pattern(text):
     "The regular expression for subjects; `InputError` if it is none with one group"
     try: p = re.compile(unicodedata.normalize('NFC', text))
     except re.error as e: raise InputError(f"subject is {text!r}, which is no regular expression ({e})") from None
-    if p.groups!=1: raise InputError(f"subject is {text!r}; a regular expression with one group in parentheses is needed, such as '(sub-[0-9]+)'")
+    if p.groups!=1:
+        raise InputError(
+            f"subject is {text!r}; a regular expression with one group in parentheses is needed, "
+            "such as '(sub-[0-9]+)'")
     return p
 
 class Naming:
@@ -827,8 +871,9 @@ def _rivals(a, b, slices):
     return any(theirs.get(s, mine[s])!=mine[s] for s in mine) or not set(theirs)<=set(mine)
 
 def _subject_fit(table, namings, subject_column, others, slices):
-    "The `Fit` of the column of ids: the one that fits most subjects; `InputError` where another one fits too and gives other labels"
-    columns = [_exact(table, subject_column, 'subject')] if subject_column else [c for c in table.frame.columns if c not in others]
+    "The `Fit` of the column that fits most subjects; `InputError` where another one would give other labels"
+    columns = [c for c in table.frame.columns if c not in others]
+    if subject_column: columns = [_exact(table, subject_column, 'subject')]
     fits = _fits(table, namings, [c for c in columns if subject_column or not _OTHER.search(_words(c))])
     if not fits: fits = _fits(table, namings, [c for c in columns if not re.match('label|age', c, re.I)])
     if not fits:
@@ -840,23 +885,47 @@ def _subject_fit(table, namings, subject_column, others, slices):
     ids = any(map(_is_id, best.columns))
     for f in fits:
         rival = f is not best and not f.vague and (not ids or _is_id(f.columns[-1]))
-        if rival and _rivals(best, f, slices): raise InputError(f"{table.where}: the columns {best.columns[-1]!r} and {f.columns[-1]!r} both fit subjects of the images ({len(best.pairs)} and {len(f.pairs)} ids), and give them other rows. Say with subject_column which one is the subject")
+        if rival and _rivals(best, f, slices):
+            raise InputError(
+                f"{table.where}: the columns {best.columns[-1]!r} and {f.columns[-1]!r} both fit "
+                f"subjects of the images ({len(best.pairs)} and {len(f.pairs)} ids), and give them "
+                "other rows. Say with subject_column which one is the subject")
     return best
 
 def _check_fit(fit, table, raw, files):
     "`InputError` where no id fits, where some fit twice, or where one lies in two folders"
     lost = [i for i in fit.ids if re.fullmatch(r'\d[.,]\d+e\+\d+', i, re.I) and i not in fit.pairs.values()]
-    if lost: raise InputError(f"{table.where}: the id {lost[0]!r} is what a spreadsheet leaves of a long number, and its last digits are lost. Write the column {fit.columns[-1]!r} again, formatted as text")
-    for ids,subjects in fit.clashes: raise InputError(f"{table.where}: the id{'s' if len(ids)>1 else ''} {_few(ids)} fit{'' if len(ids)>1 else 's'} the subject{'s' if len(subjects)>1 else ''} {_few(subjects)}. Write each id as its path has it, or name the subject's part of the path with subject")
-    if not fit.pairs: raise InputError(f"{table.where}: none of its {len(set(fit.ids)-{''})} ids fits a subject of the images. Ids in the table: {_few(dict.fromkeys(i for i in fit.ids if i))}. Subjects by path: {_few(fit.naming.count)}, e.g. of {files[0].relative_to(raw)}. "
-                                    "Name the subject's part of the path with subject, a regular expression with one group, or another column with subject_column")
-    if not fit.twins: return
+    if lost:
+        raise InputError(
+            f"{table.where}: the id {lost[0]!r} is what a spreadsheet leaves of a long number, and "
+            f"its last digits are lost. Write the column {fit.columns[-1]!r} again, formatted as "
+            "text")
+    for ids,subjects in fit.clashes:
+        raise InputError(
+            f"{table.where}: the id{'s' if len(ids)>1 else ''} {_few(ids)} "
+            f"fit{'' if len(ids)>1 else 's'} the subject{'s' if len(subjects)>1 else ''} "
+            f"{_few(subjects)}. Write each id as its path has it, or name the subject's part of "
+            "the path with subject")
+    ids = list(dict.fromkeys(i for i in fit.ids if i))
+    if not fit.pairs:
+        raise InputError(
+            f"{table.where}: none of its {len(ids)} ids fits a subject of the images. Ids in the "
+            f"table: {_few(ids)}. Subjects by path: {_few(fit.naming.count)}, e.g. of "
+            f"{files[0].relative_to(raw)}. Name the subject's part of the path with subject, a "
+            "regular expression with one group, or another column with subject_column")
+    if fit.twins: raise InputError(f"{raw}: {_twin(fit)}")
+
+def _twin(fit):
+    "What to ask about a subject that lies in two folders"
     s = fit.twins[0]
     a,b,*more = fit.naming.above[s]
-    name = lambda folder: '/'.join(o for o in (folder, s) if o)
     one = '([^/.]+)[.][^/]*$' if fit.naming.loose else '([^/]+)/[^/]+$'
-    raise InputError(f"{raw}: the subject {s!r} lies in {name(a)} and in {name(b)}{f' and {len(more)} other folders' if more else ''}, and the table names it once. If this is one person, say so with subject, a regular expression with one group, such as '{one}'. "
-                     f"If not, write both parts into the table, as in {'_'.join(o for o in (Path(a).name, s) if o)}, or leave folders out with skip")
+    many = f' and {len(more)} other folders' if more else ''
+    return (
+        f"the subject {s!r} lies in {a}/{s} and in {b}/{s}{many}, and the table names it once. If "
+        "this is one person, say so with subject, a regular expression with one group, such as "
+        f"'{one}'. If not, write both parts into the table, as in {Path(a or b).name}_{s}, or "
+        "leave folders out with skip").replace(' /', ' ')
 
 def _few(o): return ', '.join(map(repr, list(o)[:4]))+(', ...' if len(o)>4 else '')
 
@@ -880,17 +949,24 @@ def _table_of(tables, fit_of, path):
     if errors and not any(f.pairs for _,f in fits): raise errors[0]
     most = max(len(f.pairs) for _,f in fits)
     best = [(t, f) for t,f in fits if len(f.pairs)==most]
-    if most and len(best)>1: raise InputError(f"{path}: the sheets {' and '.join(t.where.split(', sheet ')[-1] for t,_ in best)} fit {most} subjects each. Save the one with the labels as a table of its own, and name it with labels")
+    if most and len(best)>1:
+        raise InputError(
+            f"{path}: the sheets {' and '.join(t.where.split(', sheet ')[-1] for t,_ in best)} fit "
+            f"{most} subjects each. Save the one with the labels as a table of its own, and name "
+            "it with labels")
     return best[0]
 
 def _by_id(table, ids, cells, numbers=None):
-    "{id: `Cell`}, or {id: {slice: `Cell`}} where there are numbers of slices; `InputError` where rows contradict each other"
+    "{id: `Cell`}, or with numbers of slices {id: {slice: `Cell`}}; `InputError` where rows contradict each other"
     out = {}
     for k,(row,i,cell) in enumerate(zip(table.frame.index, ids, cells)):
         if not i: continue
         if numbers is None: old = out.setdefault(i, cell)
         else: old = out.setdefault(i, {}).setdefault(numbers[k], cell)
-        if not _same(old.value, cell.value): raise InputError(f"{table.where}, row {row}: {i} has the label {_told(cell)} here and {_told(old)} above. Correct one, or name slice_column if labels belong to slices")
+        if not _same(old.value, cell.value):
+            raise InputError(
+                f"{table.where}, row {row}: {i} has the label {_told(cell)} here and {_told(old)} "
+                "above. Correct one, or name slice_column if labels belong to slices")
     return out
 
 def _slice_numbers(table, name):
@@ -899,7 +975,10 @@ def _slice_numbers(table, name):
     for row,text in table.frame[name].items():
         n = number(text)
         if n%1==0: out.append(int(n))
-        elif any(table.frame.loc[row]) and text: raise InputError(f"{table.where}, row {row}: the slice is {_shown(text, row)}; a whole number is needed")
+        elif any(table.frame.loc[row]) and text:
+            raise InputError(
+                f"{table.where}, row {row}: the slice is {_shown(text, row)}; a whole number is "
+                "needed")
         else: out.append(None)
     return out
 
@@ -909,14 +988,17 @@ def _how_read(table, fit, y, cells):
     open_ = [(t, c.value) for t,c in zip(table.frame[y], cells) if len(set(readings(t).values()))>1 and not c.why]
     if open_: notes.append(f"Numbers such as {open_[0][0]} were read as {open_[0][1]:.12g}.")
     near = [(s, i) for s,i in fit.pairs.items() if s!=i]
-    if near: notes.append(f"{len(near)} ids differ from their paths by zeros, case or marks and were matched one to one, such as {' and '.join(map(public_name, near[0]))}.")
+    if near:
+        two = ' and '.join(map(public_name, near[0]))
+        notes.append(f"{len(near)} ids differ from their paths by zeros, case or marks, such as {two}.")
     return notes+_unit_note(cells)
 
 def read_labels(
     raw,    # folder
     images, # paths of images below it
     path,   # of the table
-    subject_column='', label_column='', slice_column='', subject='', classes='', label_name='', label_unit='', decimal='', **o # as for the recipe `folder`
+    subject_column='', label_column='', slice_column='', subject='', # as for the recipe `folder`
+    classes='', label_name='', label_unit='', decimal='', **o        # as well
 )->Labels:
     "Labels of the subjects that paths name; `InputError` for every question that stays open"
     namings = Namings(raw, images, subject)
@@ -926,7 +1008,10 @@ def read_labels(
     t,fit = _table_of(read_tables(path), fit_of, path)
     k = _exact(t, slice_column, 'slice') if slice_column else ''
     y = _label_column(t, fit.columns, k, label_column)
-    if not math.isnan(number(y)): raise InputError(f"{t.where}: the column of labels is called {y!r}, a number. Is its first row no header? Write one above it, such as subject,label")
+    if not math.isnan(number(y)):
+        raise InputError(
+            f"{t.where}: the column of labels is called {y!r}, a number. Is its first row no "
+            "header? Write one above it, such as subject,label")
     years = not classes and any(_is_age(n, label_unit) for n in (y, label_name) if n)
     named = t._replace(frame=t.frame[[bool(i) for i in fit.ids]]) # units and the second row of a header have no id
     cells = _read_labels(named, y, _names(classes), decimal, years, fit.columns)
@@ -936,7 +1021,9 @@ def read_labels(
     found,none = {},[]
     for f,s in zip(images, fit.naming.names): (found.setdefault(s, []) if s else none).append(f)
     idle = [i for i in known if i not in set(fit.pairs.values())]
-    return Labels(y, {s:known[i] for s,i in fit.pairs.items()}, found, none, idle, _how_read(named, fit, y, cells), any(c.unit for c in cells))
+    of = {s:known[i] for s,i in fit.pairs.items()}
+    notes,units = _how_read(named, fit, y, cells),any(c.unit for c in cells)
+    return Labels(y, of, found, none, idle, notes, units)
 
 def _label_of_table(raw, labels='', subject_column='', label_column='', slice_column='', **o):
     "The table's one column of labels and its texts where that needs no look at the images, else None"
@@ -1003,7 +1090,7 @@ def _label_file(raw, files, labels):
     return tables[0]
 
 def _looked_at(raw, labels='', skip='', **o):
-    "The table of labels, {file: kind} of all others, those that are skipped by name, and the images; `InputError` if there are none"
+    "The table of labels, {file: kind} of the others, what is skipped by name, and the images"
     files = files_below(raw)
     table = _label_file(raw, files, labels)
     def is_table(f): return f.name==table.name and f.resolve()==table.resolve()
@@ -1048,7 +1135,12 @@ def _check_slices(labels, pieces, where):
         alone = len(there)<2 # a volume: its slices count from 1
         late = 0 in told and 0 not in there and (alone or max(told)+1==max(there))
         early = 0 in there and 0 not in told and max(told)==max(there)+1
-        if late or early: raise InputError(f"{where}: slices of {s} are numbered {min(told)} to {max(told)}, but those of its images count from {0 if early else min(there, default=1)}. Number them in one way: {'subtract 1 from' if early else 'add 1 to'} the slices in the table, if the first is meant to be the first")
+        if late or early:
+            raise InputError(
+                f"{where}: slices of {s} are numbered {min(told)} to {max(told)}, but those of its "
+                f"images count from {0 if early else min(there, default=1)}. Number them in one "
+                f"way: {'subtract 1 from' if early else 'add 1 to'} the slices in the table, if "
+                "the first is meant to be the first")
 
 def _cell_of(label):
     "The `Cell` of a subject; the mean where its slices have their own"
@@ -1085,12 +1177,14 @@ def find_folder(raw, labels='', slices='all', spacing_mm='', slice_column='', la
     left += [Left(s, str(f), f'no {name}', cell[s].why) for s,fs in known.found.items() if cell[s].why for f in fs]
     good = {s:fs for s,fs in known.found.items() if not cell[s].why}
     left += [Left(s, str(f), 'not fetched', gone[f]) for s,fs in good.items() for f in fs if f in gone]
-    left += [Left('', str(f), 'not fetched', 'it stands for a file that another program fetches') for f in kinds if f.name.lower().endswith(PLACEHOLDERS)]
+    stand_ins = [f for f in kinds if f.name.lower().endswith(PLACEHOLDERS)]
+    left += [Left('', str(f), 'not fetched', 'it stands for a file that another program fetches') for f in stand_ins]
     owner,pieces = {},[]
     for s,fs in good.items():
         here = [f for f in fs if f not in gone]
         owner |= {str(f):s for f in here if kinds[f]=='dicom'}
-        pieces += _image_pieces(s, [f for f in here if kinds[f]!='dicom'], cell[s].value, _about(known, s, slices, mm, name))
+        others = [f for f in here if kinds[f]!='dicom']
+        pieces += _image_pieces(s, others, cell[s].value, _about(known, s, slices, mm, name))
     if owner:
         more,bad = _dicom_pieces(raw, owner, lambda s: cell[s].value, lambda s: _about(known, s, slices, mm, name))
         pieces,left = pieces+more,left+bad

@@ -162,12 +162,15 @@ def files_below(
     raw,           # a folder
     ends=None,     # endings in small letters, such as ('.csv', '.xlsx'); None: all files
 )->list:           # of Path
-    "All files of a tree in natural order, through linked folders, without hidden files and those that operating systems leave behind"
+    "All files of a tree in natural order, through linked folders, without what is hidden or an operating system's"
     raw,found = Path(raw),[]
     def fail(e): raise InputError(f"{e.filename}: this folder cannot be listed ({e.strerror}). Give yourself the right to read it")
     for folder,inner,names in os.walk(raw, onerror=fail, followlinks=True):
-        inner[:] = [o for o in inner if not o.startswith('.') and o!='__MACOSX' and not _leads_back(os.path.join(folder, o))]
-        found += [os.path.join(folder, n) for n in names if (not n.startswith('.') or n.endswith('.icloud')) and n.lower() not in ('thumbs.db','desktop.ini') and (ends is None or n.lower().endswith(ends))]
+        inner[:] = [o for o in inner if not o.startswith('.') and o!='__MACOSX']
+        inner[:] = [o for o in inner if not _leads_back(os.path.join(folder, o))]
+        names = [n for n in names if not n.startswith('.') or n.endswith('.icloud')]
+        names = [n for n in names if n.lower() not in ('thumbs.db','desktop.ini')]
+        found += [os.path.join(folder, n) for n in names if ends is None or n.lower().endswith(ends)]
     return [Path(f) for f in sorted(found, key=lambda f: (natural(f[len(str(raw)):]), f))]
 
 def _leads_back(folder):
@@ -176,7 +179,11 @@ def _leads_back(folder):
     above = Path(folder).parents
     return os.path.realpath(folder) in {os.path.realpath(o) for o in above}
 
-POINTERS = {b'version https://git-lfs':'a Git LFS pointer', b'/annex/objects/':'a git-annex pointer', b'../.git/annex':'a git-annex pointer', b'.git/annex':'a git-annex pointer'}
+POINTERS = { # how files begin that stand for others
+    b'version https://git-lfs':'a Git LFS pointer',
+    b'/annex/objects/':'a git-annex pointer',
+    b'../.git/annex':'a git-annex pointer',
+    b'.git/annex':'a git-annex pointer'}
 
 PLACEHOLDERS = ('.dvc','.icloud') # what stands for a file that another program fetches
 
@@ -200,7 +207,10 @@ def check_fetched(
     gone = {f:why for f in files if (why:=unfetched(f))}
     if not gone or len(gone)<len(files): return gone
     first = next(iter(gone))
-    raise InputError(f"{_below(first, raw)}: {gone[first]}, so its content is not fetched yet. So it is with all {len(gone)} images in {raw}. Fetch them (git annex get, git lfs pull, dvc pull, or copy what the links point to), and run the same command again")
+    raise InputError(
+        f"{_below(first, raw)}: {gone[first]}, so its content is not fetched yet. So it is with "
+        f"all {len(gone)} images in {raw}. Fetch them (git annex get, git lfs pull, dvc pull, or "
+        "copy what the links point to), and run the same command again")
 
 def brief(
     e, # an error or a text
@@ -493,7 +503,10 @@ def _ask_to_fetch(raw):
     if 2*len(lost)<=len(files): return
     gone = check_fetched(raw, lost)
     first = next(f for f in lost if f not in gone)
-    raise InputError(f"{_below(first, raw)}: this stands for a file whose content is not fetched yet, as {len(lost)} of {len(files)} files in {raw} do. Fetch them (dvc pull, or open the folder in its cloud program), and run the same command again")
+    raise InputError(
+        f"{_below(first, raw)}: this stands for a file whose content is not fetched yet, as "
+        f"{len(lost)} of {len(files)} files in {raw} do. Fetch them (dvc pull, or open the folder "
+        "in its cloud program), and run the same command again")
 
 def _implausible(v, lo, hi):
     "A label outside its range as it may be written down: far outside it may be a date or a number of a person"
@@ -793,5 +806,8 @@ def ingest(
     bar = lambda **kw: tqdm(disable=None if progress else True, **kw)
     try: return _ingest(recipe, raw, out, int(size), float(spacing), int(jobs), bar, {k:v for k,(v,_) in recipe.options.items()}|options)
     except OSError as e:
-        if _is_of(e, raw): raise InputError(f"{e.filename}: this cannot be read ({e.strerror}). Nothing is wrong with {out}: give yourself the right to read it, or take it out of {raw}") from None
+        if _is_of(e, raw):
+            raise InputError(
+                f"{e.filename}: this cannot be read ({e.strerror}). Nothing is wrong with {out}: "
+                f"give yourself the right to read it, or take it out of {raw}") from None
         raise InputError(_full(e, out.parent)) from None
