@@ -451,7 +451,7 @@ def _ages(raw, files, patient, age, key=plain, where=''):
     return ages,[f"Ages: {fit[0].said}.", *_unit_note(ages.values())]
 
 def _same(a, b): return a==b or math.isnan(a) and math.isnan(b)
-def _told(cell): return cell.why or f'{cell.value:g}'
+def _told(cell): return f'none ({cell.why})' if cell.why else f'{cell.value:g}'
 
 _absent = Cell(math.nan, 'not in the table')
 
@@ -840,7 +840,8 @@ def _best_naming(columns, ids, namings):
     fits = [Fit(columns, ids, n) for n in namings.single]
     fits = [f for f in fits if f.pairs or f.clashes]
     firm = [f for f in fits if not f.vague] or fits
-    best = max(firm, key=Fit.rank, default=None)
+    def rank(f): return f.rank(),bool(f.twins) # of two that fit alike, the one that has to be asked about
+    best = max(firm, key=rank, default=None)
     return best if best and not best.twins else _of_two_parts(columns, ids, namings, best)
 
 def _of_two_parts(columns, ids, namings, best=None):
@@ -985,7 +986,8 @@ def _slice_numbers(table, name):
 def _how_read(table, fit, y, cells):
     "Sentences on what was guessed"
     notes = [f"Labels: {table.said}; subjects are its column {' and '.join(map(repr, fit.columns))}."]
-    open_ = [(t, c.value) for t,c in zip(table.frame[y], cells) if len(set(readings(t).values()))>1 and not c.why]
+    def guessed(text, v): return len(set(readings(text).values()))>1 and (',' in text or v!=readings(text)['.'])
+    open_ = [(t, c.value) for t,c in zip(table.frame[y], cells) if guessed(t, c.value)]
     if open_: notes.append(f"Numbers such as {open_[0][0]} were read as {open_[0][1]:.12g}.")
     near = [(s, i) for s,i in fit.pairs.items() if s!=i]
     if near:

@@ -180,6 +180,11 @@ def test_numbered_slices_are_no_subjects(tmp_path):
     write(tmp_path, 'subject,age\n'+''.join(f'{s},{30+s}\n' for s in range(1, 10)))
     assert labels(tmp_path)=={'001':31., '002':32., '003':33.}
 
+def test_numbered_sites_are_a_question(tmp_path):
+    pictures(tmp_path, *(f'{site}/{s}/a.png' for site in '123' for s in '123'))
+    write(tmp_path, 'subject,age\n1,30\n2,40\n3,50\n')
+    refused(tmp_path, '1/1', '2/1')
+
 def test_masks_beside_images_are_a_question_until_they_are_skipped(tmp_path):
     pictures(tmp_path, 'images/001/a.png', 'masks/001/a.png')
     write(tmp_path, 'subject,age\n1,30\n')
