@@ -429,7 +429,8 @@ def _readable_tables(files):
     "The tables among files, without those that are none"
     for f in files:
         try: yield from read_tables(f)
-        except InputError: continue
+        except InputError:
+            if unfetched(f): raise
 
 def _ages(raw, files, patient, age, key=plain, where=''):
     "{subject: `Cell` of years} from the tables below `raw` that have both columns, and notes"

@@ -194,21 +194,35 @@ def test_masks_beside_images_are_a_question_until_they_are_skipped(tmp_path):
 # numbers
 
 @pytest.mark.parametrize('cell,value', [
-    ('45', 45), ('27.5', 27.5), ('27,5', 27.5), ('1.234,5', 1234.5), ('1,234.5', 1234.5), ('1,234,567', 1234567), ('12 345', 12345), ('12\u202f345', 12345), ("12'345", 12345), ('12\u2019345', 12345),
-    ('0,345', .345), ('1e3', 1000), ('1E3', 1000), ('\uff14\uff15', 45), ('\u22125', -5), ('"45"', 45), ('45.', 45), ('12.345', 12.345),
+    ('45', 45), ('27.5', 27.5), ('27,5', 27.5), ('1.234,5', 1234.5), ('1,234.5', 1234.5),
+    ('1,234,567', 1234567), ('12 345', 12345), ('12\u202f345', 12345), ("12'345", 12345),
+    ('12\u2019345', 12345),
+    ('0,345', .345), ('1e3', 1000), ('1E3', 1000), ('\uff14\uff15', 45), ('\u22125', -5), ('"45"', 45),
+    ('45.', 45), ('12.345', 12.345),
 ])
 def test_numbers(cell, value): assert number(cell)==value
 
-@pytest.mark.parametrize('cell', ['', '>89', '90+', '89+', '<1', '~45', '45-50', '12,345', '0x1F', '1_000', 'nan', 'inf', '45 50', '1,23,4', '12,34.5', 'TRUE', '#VALUE!', '=A1'])
+@pytest.mark.parametrize('cell', [
+    '', '>89', '90+', '89+', '<1', '~45', '45-50', '12,345', '0x1F', '1_000', 'nan', 'inf', '45 50',
+    '1,23,4', '12,34.5', 'TRUE', '#VALUE!', '=A1',
+])
 def test_no_numbers(cell): assert math.isnan(number(cell))
 
-@pytest.mark.parametrize('cell,years', [('045Y', 45), ('6M', .5), ('012W', 84/365.25), ('010D', 10/365.25), ('6 months', .5), ('18 mo', 1.5), ('3 wk', 21/365.25), ('45 years', 45), ('45y', 45), ('1,5 years', 1.5), ('2.5 yrs', 2.5)])
+@pytest.mark.parametrize('cell,years', [
+    ('045Y', 45), ('6M', .5), ('012W', 84/365.25), ('010D', 10/365.25), ('6 months', .5),
+    ('18 mo', 1.5), ('3 wk', 21/365.25), ('45 years', 45), ('45y', 45), ('1,5 years', 1.5),
+    ('2.5 yrs', 2.5),
+])
 def test_ages_with_a_unit(cell, years): assert years_of(cell)[0]==pytest.approx(years)
 
 @pytest.mark.parametrize('cell,says', [
-    ('', 'blank'), ('NA', "blank in the table: 'NA'"), ('n/a', 'blank'), ('-', 'blank'), ('unknown', 'blank'), ('missing', 'blank'), ('NaN', 'blank'),
-    ('>89', "not a number: '>89'"), ('45-50', "not a number: '45-50'"), ('#VALUE!', 'an error of the spreadsheet'), ('#REF!', 'an error of the spreadsheet'), ('=B2', 'a formula whose value was never stored'),
-    ('1980-01-02', "a date: its form is '9999-99-99'"), ('2.1.1980', 'a date'), ('01/02/80', 'a date'), ('2 Jan 1980', 'a date'), ('1980-01-02 00:00:00', 'a date'),
+    ('', 'blank'), ('NA', "blank in the table: 'NA'"), ('n/a', 'blank'), ('-', 'blank'),
+    ('unknown', 'blank'), ('missing', 'blank'), ('NaN', 'blank'),
+    ('>89', "not a number: '>89'"), ('45-50', "not a number: '45-50'"),
+    ('#VALUE!', 'an error of the spreadsheet'), ('#REF!', 'an error of the spreadsheet'),
+    ('=B2', 'a formula whose value was never stored'),
+    ('1980-01-02', "a date: its form is '9999-99-99'"), ('2.1.1980', 'a date'), ('01/02/80', 'a date'),
+    ('2 Jan 1980', 'a date'), ('1980-01-02 00:00:00', 'a date'),
 ])
 def test_why_there_is_no_number(cell, says):
     assert says in no_number(cell, 3)
@@ -236,7 +250,10 @@ def told(tmp_path, values, sep=',', head='volume', extra='', **kw):
 ])
 def test_the_column_decides_about_marks(tmp_path, values, sep, numbers): assert told(tmp_path, values, sep)==numbers
 
-@pytest.mark.parametrize('values,sep', [(['12,345','2,100'], ','), (['12.345','2.100'], ';'), (['12,345'], ';'), (['1,234'], '\t'), (['12,345','27.5','27,5'], ';')])
+@pytest.mark.parametrize('values,sep', [
+    (['12,345','2,100'], ','), (['12.345','2.100'], ';'), (['12,345'], ';'), (['1,234'], '\t'),
+    (['12,345','27.5','27,5'], ';'),
+])
 def test_open_marks_are_a_question(tmp_path, values, sep):
     with pytest.raises(InputError, match='decimal'): told(tmp_path, values, sep)
 
@@ -289,12 +306,15 @@ def test_ages_of_a_public_set_show_their_cells(tmp_path):
 # classes
 
 @pytest.mark.parametrize('text,classes,value', [
-    ('yes', 'no,yes', 1), ('Yes ', 'no,yes', 1), ('0.0', 'no,yes', 0), ('1.0', 'no,yes', 1), ('TRUE', 'no,yes', 1), ('FALSE', 'no,yes', 0), ('1', 'a,b,c', 1),
+    ('yes', 'no,yes', 1), ('Yes ', 'no,yes', 1), ('0.0', 'no,yes', 0), ('1.0', 'no,yes', 1),
+    ('TRUE', 'no,yes', 1), ('FALSE', 'no,yes', 0), ('1', 'a,b,c', 1),
     ('1', '1,2,3', 0), ('3.0', '1,2,3', 2), ('TRUE', 'yes,no', 0), ('no', 'yes,no', 1),
 ])
 def test_classes(text, classes, value): assert class_number(text, classes.split(','))==value
 
-@pytest.mark.parametrize('text,classes', [('1', 'yes,no'), ('2', 'no,yes'), ('maybe', 'no,yes'), ('0', '1,2,3'), ('1.5', 'no,yes')])
+@pytest.mark.parametrize('text,classes', [
+    ('1', 'yes,no'), ('2', 'no,yes'), ('maybe', 'no,yes'), ('0', '1,2,3'), ('1.5', 'no,yes'),
+])
 def test_no_classes(text, classes): assert math.isnan(class_number(text, classes.split(',')))
 
 def test_an_unknown_class_names_its_row(tmp_path): refused(folder_of(tmp_path, 'yes', 'maybe', head='label'), "row 3", "'maybe'", classes='no,yes')
@@ -453,7 +473,10 @@ def by_hand(folder, table, **more):
     write(folder, table, 'cohort.csv')
     return Cohort.load(folder, modality='CT', unit='HU', label_name='age', label_unit='years', **more)
 
-@pytest.mark.parametrize('cell,says', [('"27,5"', 'Write 27.5'), ('"1,234.5"', 'Write 1234.5'), ('"12,345"', 'Write 12345 or 12.345'), ('>89', "'>89'"), ('', "''")])
+@pytest.mark.parametrize('cell,says', [
+    ('"27,5"', 'Write 27.5'), ('"1,234.5"', 'Write 1234.5'), ('"12,345"', 'Write 12345 or 12.345'),
+    ('>89', "'>89'"), ('', "''"),
+])
 def test_a_hand_written_number_is_explained(tmp_path, cell, says):
     with pytest.raises(InputError) as e: by_hand(tmp_path, f'subject,label,path\n001,{cell},a.png\n')
     assert says in str(e.value) and 'line 2' in str(e.value)
