@@ -191,7 +191,7 @@ def read_numbers(
 )->list:            # of `Cell`, in the order of rows
     "The numbers of a column; `InputError` where its decimal mark stays open or days of birth stand for ages"
     texts = table.frame[name]
-    decimal = decimal or decimal_mark(table, name, apart, years)
+    decimal = check_in('decimal', decimal, '.,') if decimal else decimal_mark(table, name, apart, years)
     shares = [t.endswith('%') for t in texts if t.lower() not in BLANK]
     if any(shares) and not all(shares):
         raise InputError(
