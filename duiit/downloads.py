@@ -429,13 +429,14 @@ def _readable_tables(files):
     "The tables among files, without those that are none"
     for f in files:
         try: yield from read_tables(f)
-        except InputError:
-            if unfetched(f): raise
+        except InputError: continue
 
 def _ages(raw, files, patient, age, key=plain, where=''):
     "{subject: `Cell` of years} from the tables below `raw` that have both columns, and notes"
     tables = [f for f in files if f.suffix.lower() in ('.csv','.xlsx')]
     fit = [t for t in _readable_tables(tables) if _has(t, patient, age)]
+    lost = [f for f in tables if unfetched(f)]
+    if lost and not fit: read_tables(lost[0]) # says why there is nothing to read
     if not fit: raise InputError(f"{raw}: no table with a column that begins with {patient.strip('^')!r} and one that begins with {age.strip('^')!r} was found{where}. Tables here: {', '.join(f.name for f in tables) or 'none'}")
     ages = {}
     for t in fit:

@@ -507,3 +507,14 @@ def test_hand_written_names_are_composed(tmp_path):
 def test_hand_written_classes(tmp_path):
     c = by_hand(tmp_path, 'subject,label,path\na,Yes ,a.png\nb,0.0,b.png\n', label_classes=['no','yes'])
     assert c.frame.label.tolist()==[1., 0.]
+
+def test_a_table_of_ages_that_was_not_fetched_is_named_only_where_it_is_needed(tmp_path):
+    import nibabel as nib
+    raw = tmp_path/'raw'
+    (raw/'ct_scans').mkdir(parents=True)
+    hu = np.arange(16*16*3, dtype=np.int16).reshape(16, 16, 3)
+    nib.save(nib.Nifti1Image(hu, np.eye(4)), raw/'ct_scans'/'049.nii')
+    lost(raw, 'empty', 'other.csv')
+    with pytest.raises(InputError, match='other.csv: it is empty'): cohort('ct-ich', raw, tmp_path/'c')
+    write(raw, 'Patient Number,Age\n49,45\n', 'ages.csv')
+    assert cohort('ct-ich', raw, tmp_path/'c').subjects.label.to_dict()=={'049':45.}
