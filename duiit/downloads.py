@@ -7,7 +7,7 @@ __all__ = ['TIFF', 'NIFTI', 'MOST', 'PICTURE_SECONDS', 'CT_FORMS', 'CT_ICH', 'CH
            'PICTURES', 'SLICES', 'FOLDER', 'RECIPES', 'Table', 'read_tables', 'column', 'decimal_mark', 'Cell',
            'read_numbers', 'Complaints', 'read_nifti', 'picture_pieces', 'read_pictures', 'read_jpeg', 'fake_ct_ich',
            'ct_form', 'find_ct', 'read_ct', 'fake_lgg_mri', 'lgg_form', 'find_lgg', 'read_lgg', 'pick_slices', 'Names',
-           'pair_names', 'class_number', 'Naming', 'Namings', 'Fit', 'Labels', 'read_labels', 'folder_form',
+           'pair_names', 'class_number', 'Naming', 'Namings', 'Fit', 'Labels', 'match_labels', 'folder_form',
            'find_folder', 'read_folder', 'fake_folder']
 
 # %% ../nbs/07_downloads.ipynb #c002
@@ -997,7 +997,7 @@ def _how_read(table, fit, y, cells):
         notes.append(f"{len(near)} ids differ from their paths by zeros, case or marks, such as {two}.")
     return notes+_unit_note(cells)
 
-def read_labels(
+def match_labels(
     raw,    # folder
     images, # paths of images below it
     path,   # of the table
@@ -1114,7 +1114,7 @@ def _named(raw, classes, label_unit, **o):
         years = not classes and _is_age(name, label_unit)
         return name,years and any(years_of(t)[1] for t in texts)
     table,_,_,images = _looked_at(raw, **o)
-    read = read_labels(raw, images, table, classes=classes, label_unit=label_unit, **o)
+    read = match_labels(raw, images, table, classes=classes, label_unit=label_unit, **o)
     return read.name,read.units
 
 def folder_form(raw, modality='', unit='', window='', label_name='', label_unit='', classes='', head=True, **o): # -> dict of what `cohort.json` says
@@ -1173,7 +1173,7 @@ def find_folder(raw, labels='', slices='all', spacing_mm='', slice_column='', la
     mm = _spacing(spacing_mm)
     table,kinds,skipped,images = _looked_at(raw, labels, **o)
     gone = check_fetched(raw, images)
-    known = read_labels(raw, images, table, slice_column=slice_column, label_name=label_name, **o)
+    known = match_labels(raw, images, table, slice_column=slice_column, label_name=label_name, **o)
     name = label_name or known.name
     cell = {s:_cell_of(known.of[s]) if s in known.of else _absent for s in known.found}
     left = [Left('', str(f), 'skipped by name') for f in skipped]
