@@ -9,7 +9,7 @@ __all__ = ['META', 'TIFF', 'NIFTI', 'ORIENTATION', 'TURNS', 'PAGES', 'UNITS', 'U
            'load_regions', 'truth_rows', 'load_truth']
 
 # %% ../nbs/01_cohort.ipynb #c002
-import csv, json, logging, math, os, re, shutil, tempfile
+import csv, json, logging, math, os, re, shutil, tempfile, unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np, pandas as pd
 from fastcore.basics import patch
-from .core import InputError, Unusable, check_in, digest, read_json, write_json
+from .core import InputError, Unusable, check_in, digest, number, plain, read_json, readings, write_json
 
 # %% ../nbs/01_cohort.ipynb #c006
 @dataclass(frozen=True)
@@ -509,21 +509,26 @@ def _read_table(path):
 def _number(text, where, what):
     try: v = math.nan if '_' in str(text) else float(text) # float('1_0') is 10
     except (TypeError, ValueError): v = math.nan
-    if not math.isfinite(v): raise InputError(f"{where}: {what} is {text!r}; a number is needed. Fill it in or remove the row")
-    return v
+    if math.isfinite(v): return v
+    meant = ' or '.join(f'{o:.12g}' for o in dict.fromkeys(readings(text).values()))
+    todo = f'Write {meant}, with a point and without marks for thousands' if meant else 'Fill it in or remove the row'
+    raise InputError(f"{where}: {what} is {text!r}; a number is needed. {todo}")
 
 def _label(text, where, classes):
     "A number, or the number of the class that `text` names"
     if classes is None: return _number(text, where, 'label')
     if str(text) in classes: return float(classes.index(str(text)))
-    try: v = float(text)
-    except (TypeError, ValueError): v = math.nan
+    names = [plain(c).lower() for c in classes]
+    word = plain(text).lower()
+    if word in names: return float(names.index(word))
+    v = number(word, '.')
     if v not in range(len(classes)): raise InputError(f"{where}: label is {text!r}; one of the classes {', '.join(classes)}, or its number from 0 to {len(classes)-1}, is needed")
     return v
 
 def _check_rows(d, at, meta):
     "Labels as numbers, and no row, image or subject that contradicts another; `at[i]` names row i"
     d = d.reset_index(drop=True)
+    d['subject'] = [unicodedata.normalize('NFC', s) for s in d.subject]
     for i,s in enumerate(d.subject):
         if s!=s.strip() or not s: raise InputError(f"{at[i]}: subject is {s!r}; a name without blanks around it is needed")
     d['label'] = np.array([_label(o, at[i], meta['label_classes']) for i,o in enumerate(d.label)], np.float64)
@@ -605,11 +610,12 @@ def _load_images(d, at, folder):
 
 # %% ../nbs/01_cohort.ipynb #c040
 def _tidy(d):
-    "Slices as integers, extra columns as numbers where all of them are"
+    "Slices as integers, extra columns as numbers where all of them are and none loses a digit by it"
     blank = d.slice==''
     d['slice'] = np.where(blank, d.groupby('subject', sort=False).cumcount(), d.slice.where(~blank, 0).astype(float)).astype(np.int64)
     for c in d.columns.difference(['subject','label','path','slice']):
-        try: d[c] = pd.to_numeric(d[c])
+        ids = any(re.match(r'0\d|\d{16}', str(o)) for o in d[c])
+        try: d[c] = d[c].astype(str) if ids else pd.to_numeric(d[c])
         except (ValueError, TypeError): d[c] = d[c].astype(str)
     d['subject'],d['path'] = d.subject.astype(str),d.path.astype(str)
     return d[['subject','label','path','slice',*[c for c in d.columns if c not in ('subject','label','path','slice')]]]

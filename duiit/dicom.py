@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
-from .core import InputError, check_in, digest
+from .core import InputError, check_in, digest, is_date, no_number, number, plain, years_of
 from .ingest import Left, Piece, Pixels, Recipe, Unusable, files_below, public_name
 
 # %% ../nbs/06_dicom.ipynb #c005
@@ -710,8 +710,8 @@ def fake_fdg(
 # %% ../nbs/06_dicom.ipynb #c066
 def read_ages(
     path, # the workbook
-)->tuple: # {id: age in years, None where blank}, set of excluded ids
-    "Ages from all sheets of the workbook; `InputError` if it is not the one expected"
+)->tuple: # {id: age in years, or a sentence why there is none}, set of excluded ids
+    "Ages from all sheets of the workbook; `InputError` if it is not the one expected, or if days of birth stand for ages"
     import pandas as pd
     try: sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object)
     except Exception as e: raise InputError(f"{path}: not readable as a workbook ({public_name(str(e) or type(e).__name__)}). Fetch it again") from None
@@ -722,15 +722,29 @@ def read_ages(
         if head is None: continue
         col = {k:next((c for c in t.columns if re.match(k, words.loc[head, c])), None) for k in ('patient','age')}
         for i in range(head+1, len(t)):
-            s = _text(t.loc[i, col['patient']])
+            s = plain(_text(t.loc[i, col['patient']]))
             if not re.fullmatch(r'HN-[A-Z]+-\d{3}', s): continue                     # footers
             if name.strip().lower().startswith('exclu'): out.add(s); continue
             if col['age'] is None: raise InputError(f"{path}: sheet {name} has no column Age")
-            a = pd.to_numeric(t.loc[i, col['age']], errors='coerce')
-            a = None if pd.isna(a) or not 0<=a<=120 else float(a)
-            if ages.setdefault(s, a)!=a: raise InputError(f"{path}: {s} has two ages, {ages[s]} and {a}. Remove one row")
+            a = _age(t.loc[i, col['age']], f'{i+1} of sheet {name}', path)
+            old = ages.setdefault(s, a)
+            if old!=a and not isinstance(old, str)==isinstance(a, str)==True:
+                raise InputError(
+                    f"{path}: {s} has two ages, {ages[s]} and {a}. Remove one row")
     if not ages: raise InputError(f"{path}: no row with an id like HN-CHUS-009. INFOclinical_HN_Version2_30may2018.xlsx is needed")
     return ages,out
+
+def _age(cell, row, path):
+    "Years, or a sentence why a cell holds none; `InputError` for a day of birth"
+    text = '' if cell is None or cell!=cell else str(cell)
+    if is_date(text):
+        raise InputError(
+            f"{path}: an age is {no_number(text, row)}. Ages in years are needed, not days of "
+            "birth")
+    a = number(text, ',' if ',' in text else '.')
+    if math.isnan(a): a,_ = years_of(text, '.')
+    if math.isnan(a): return no_number(text, row)
+    return a if 0<=a<=120 else f'an implausible age in row {row}'
 
 def find_workbook(raw):
     "The workbook of ages below `raw` or beside it; `InputError` if there is none"
@@ -802,13 +816,14 @@ def find_hn_pet(
     people,pieces = _by(series, lambda s: s.subject),[]
     if not people: raise InputError(f"{raw}: no DICOM series were found in this folder")
     for subject,many in people.items():
-        why = 'excluded by the data set' if subject in excluded else 'not in the workbook' if subject not in ages else 'no age' if ages[subject] is None else ''
-        if why: left.append(Left(subject, '', why, slices=sum(map(len, many)))); continue
+        age = ages.get(subject)
+        why = 'excluded by the data set' if subject in excluded else 'not in the workbook' if age is None else 'no age' if isinstance(age, str) else ''
+        if why: left.append(Left(subject, '', why, age if why=='no age' else '', sum(map(len, many)))); continue
         piece,out = _first_study(subject, many, _pet_piece(ages[subject]), 'PET')
         left += out
         pieces += [piece] if piece else []
     left += [Left(s, '', 'no images', slices=0) for s in ages if s not in people and s not in excluded]
-    notes = [f'Ages: {sum(a is not None for a in ages.values())} of {len(ages)} rows of {book.name}; on its sheet Excluded: {len(excluded)}.', *_told(pieces, PET_NOTE)]
+    notes = [f'Ages: {sum(not isinstance(a, str) for a in ages.values())} of {len(ages)} rows of {book.name}; on its sheet Excluded: {len(excluded)}.', *_told(pieces, PET_NOTE)]
     return _finish(raw, pieces, left, notes, hash_ids)
 
 _hash = (False, 'write hashes in place of the public subject ids')

@@ -4,24 +4,26 @@
 
 # %% auto #0
 __all__ = ['MOST', 'PICTURE_SECONDS', 'CT_FORMS', 'CT_ICH', 'CHANNELS', 'LGG_NAME', 'LGG_MRI', 'TABLES', 'PICTURES', 'CONVERT',
-           'AXES', 'SLICES', 'CHANNELS_FIRST', 'FOLDER', 'RECIPES', 'read_table', 'column', 'number', 'read_nifti',
-           'picture_pieces', 'read_pictures', 'read_jpeg', 'fake_ct_ich', 'ct_form', 'find_ct', 'read_ct',
-           'fake_lgg_mri', 'lgg_form', 'find_lgg', 'read_lgg', 'pick_slices', 'folder_form', 'find_folder',
-           'read_folder', 'fake_folder']
+           'AXES', 'SLICES', 'CHANNELS_FIRST', 'FOLDER', 'RECIPES', 'Table', 'read_tables', 'column', 'decimal_mark',
+           'Cell', 'read_numbers', 'read_nifti', 'picture_pieces', 'read_pictures', 'read_jpeg', 'fake_ct_ich',
+           'ct_form', 'find_ct', 'read_ct', 'fake_lgg_mri', 'lgg_form', 'find_lgg', 'read_lgg', 'pick_slices', 'Names',
+           'pair_names', 'class_number', 'Naming', 'Namings', 'Fit', 'Labels', 'match_labels', 'folder_form',
+           'find_folder', 'read_folder', 'fake_folder']
 
 # %% ../nbs/07_downloads.ipynb #c002
-import csv, io, math, os, re
+import csv, io, math, os, re, unicodedata
 from dataclasses import replace
 from collections import Counter
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 import numpy as np, pandas as pd
-from .core import InputError, check_in
+from .core import BLANK, InputError, check_in, is_date, no_number, number, plain, readings, years_of
 from .cohort import Complaints, ORIENTATION, TIFF, nifti_volume, read_npy, read_tiff, slice_axis, turned
 from .cohort import _grey, _read_picture
 from .dicom import FDG, HN_PET, UPENN_GBM, headers, read_frame, stack, upright
-from .ingest import Left, Piece, Pixels, Recipe, Unusable, brief, files_below, natural, time_limit
+from .ingest import PLACEHOLDERS, Left, Piece, Pixels, Recipe, Unusable, brief, check_fetched, files_below, natural, public_name, time_limit, unfetched
 
 # %% ../nbs/07_downloads.ipynb #c005
 def _decode(b):
@@ -36,37 +38,103 @@ def _decode(b):
     return b.decode('latin-1'),'latin-1'
 
 def _cells(text):
-    "Rows of the table and its separator: the one that gives most rows the width of the header"
+    "Rows of the table and its separator: the one that gives most rows one width"
     first,_,rest = text.partition('\n')
     if said:=re.fullmatch(r'sep=(.)\s*', first): return list(csv.reader(io.StringIO(rest, newline=''), delimiter=said[1])),said[1]
     def score(sep):
-        rows = [r for r in csv.reader(io.StringIO(text, newline=''), delimiter=sep) if any(c.strip() for c in r)]
-        return (len(rows[0])>1)*sum(len(r)==len(rows[0]) for r in rows) if rows else 0
+        rows = csv.reader(io.StringIO(text, newline=''), delimiter=sep)
+        widths = Counter(len(r) for r in rows if any(c.strip() for c in r))
+        return max((n for width,n in widths.items() if width>1), default=0)
     sep = max((',',';','\t','|'), key=score)
     return list(csv.reader(io.StringIO(text, newline=''), delimiter=sep)),sep
 
 # %% ../nbs/07_downloads.ipynb #c006
-def read_table(
-    path, # csv or xlsx (its first sheet)
-)->tuple: # DataFrame of texts without blanks around them; a sentence that says how it was read
+class Table(NamedTuple):
+    "One table of a file"
+    frame:pd.DataFrame # texts; the index counts rows as the file's editor does
+    said:str           # how it was read
+    where:str          # file, and sheet where there are several, for messages
+    points:bool=True   # whether 12.345 can be taken for twelve: not where semicolons part the cells
+
+def _cell_text(value, formula):
+    "A cell of a workbook as text: whole numbers exactly, a formula without a stored value as the formula"
+    if value is None: return str(getattr(formula, 'text', None) or formula or '')
+    if isinstance(value, float) and value%1==0 and abs(value)<1e15: return str(int(value))
+    return repr(value) if isinstance(value, float) else str(value)
+
+def _sheets(path):
+    "[(name, rows of texts)] of the visible sheets of a workbook"
+    import openpyxl, warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore') # of parts of a workbook that hold no cells
+        values,formulas = (openpyxl.load_workbook(path, data_only=only) for only in (True, False))
+    out = []
+    for sheet in values.worksheets:
+        if sheet.sheet_state!='visible': continue
+        both = zip(sheet.values, formulas[sheet.title].values)
+        out.append((sheet.title, [list(map(_cell_text, *row)) for row in both]))
+    return out
+
+def _header(rows):
+    "Place of the header: the first row that fills at least half of what the fullest row fills; titles stand above it"
+    filled = [sum(map(bool, r)) for _,r in rows]
+    enough = max(min(2, max(filled)), (max(filled)+1)//2)
+    return next(i for i,n in enumerate(filled) if n>=enough)
+
+def _column_names(head, used):
+    "Names of columns, each once; None for those without name and values"
+    twice = Counter(head)
+    out = []
+    for j,(name,u) in enumerate(zip(head, used), 1):
+        if not name: out.append(f'column {j}' if u else None)
+        else: out.append(name if twice[name]==1 else f'{name} (column {j})')
+    return out
+
+def _frame(rows, where):
+    "The table below its titles; `InputError` where it has no rows, or more fields than names"
+    rows = [(k, [plain(c) for c in r]) for k,r in enumerate(rows, 1)]
+    rows = [(k, r) for k,r in rows if any(r)]
+    if len(rows)<2: raise InputError(f"{where}: {len(rows)} rows; a header and at least one row are needed")
+    (_,head),*rows = rows[_header(rows):]
+    if not rows: raise InputError(f"{where}: no rows below the header {', '.join(head)}")
+    n = len(head)
+    for k,r in rows:
+        if any(r[n:]):
+            raise InputError(
+                f"{where}, row {k} ({brief(', '.join(r[:3]))}, ...): {len(r)} fields where the "
+                f"header has {n}; a value with a separator in it needs quotes")
+    cells = [(r+['']*n)[:n] for _,r in rows]
+    names = _column_names(head, [any(c) for c in zip(*cells)])
+    d = pd.DataFrame(cells, columns=range(n), index=[k for k,_ in rows], dtype=object)
+    d = d[[j for j in range(n) if names[j]]]
+    return d.set_axis([o for o in names if o], axis=1)
+
+def _read_sheets(path):
+    "[(where, rows, how it was read, points)] of a file"
+    if path.suffix.lower() in ('.xlsx','.xlsm'):
+        sheets = [o for o in _sheets(path) if sum(map(any, o[1]))>1] or _sheets(path)[:1]
+        if len(sheets)==1: return [(str(path), sheets[0][1], 'its only sheet with rows', True)]
+        return [(f'{path}, sheet {name!r}', rows, f'its sheet {name!r}', True) for name,rows in sheets]
+    text,code = _decode(path.read_bytes())
+    rows,sep = _cells(text)
+    return [(str(path), rows, f"{code}, separated by {'tabs' if sep==chr(9) else repr(sep)}", sep!=';')]
+
+def read_tables(
+    path, # csv, tsv or xlsx
+)->list:  # of `Table`: one, or each sheet that has rows
     "Read a table whatever program saved it; `InputError` if it is none"
     path = Path(path)
-    try:
-        if path.suffix.lower() in ('.xlsx','.xlsm'):
-            rows,said = pd.read_excel(path, header=None, dtype=str, keep_default_na=False).values.tolist(),'its first sheet'
-        else:
-            text,code = _decode(path.read_bytes())
-            rows,sep = _cells(text)
-            said = f"{code}, separated by {'tabs' if sep==chr(9) else repr(sep)}"
+    if path.is_symlink() or path.exists():
+        if why:=unfetched(path):
+            raise InputError(
+                f"{path}: {why}, so there is no table to read. Fetch it, or give another one")
+    try: sheets = _read_sheets(path)
     except FileNotFoundError: raise InputError(f"{path}: no such file") from None
     except Exception as e: raise InputError(f"{path}: not readable as a table ({brief(e)}). Save it as a csv or xlsx file") from None # csv, codecs and openpyxl have their own errors
-    rows = [[' '.join(str(c).split()) for c in r] for r in rows]
-    rows = [r for r in rows if any(r)]
-    if len(rows)<2: raise InputError(f"{path}: {len(rows)} rows; a header and at least one row are needed")
-    n = len(rows[0])
-    for k,r in enumerate(rows[1:], 2):
-        if any(r[n:]): raise InputError(f"{path}, row {k} ({brief(', '.join(r[:3]))}, ...): {len(r)} fields where the header has {n}; a value with a separator in it needs quotes")
-    return pd.DataFrame([(r+['']*n)[:n] for r in rows[1:]], columns=rows[0], dtype=object),f"{path.name} was read as {said}"
+    out = []
+    for where,rows,said,points in sheets:
+        out.append(Table(_frame(rows, where), f"{path.name} was read as {said}", where, points))
+    return out
 
 # %% ../nbs/07_downloads.ipynb #c007
 def column(
@@ -80,14 +148,75 @@ def column(
     if len(fits)==1: return fits[0]
     raise InputError(f"{where}: {'no' if not fits else 'more than one'} column for the {what} ({pattern}). Its columns are: {', '.join(map(repr, d.columns))}")
 
-def number(
-    text, # e.g. '27.5' or '27,5'
-)->float: # NaN where it is no number
-    "A number as people write it"
-    text = str(text).strip()
-    if re.fullmatch(r'[+-]?\d+,\d+', text): text = text.replace(',', '.')
-    try: return float(text) if re.fullmatch(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', text) else math.nan
-    except ValueError: return math.nan
+def _demanded(texts):
+    "The decimal marks that texts leave no choice about"
+    found = map(readings, set(texts))
+    return {next(iter(r)) for r in found if len(r)==1}
+
+def decimal_mark(
+    table:Table,
+    name:str,        # its column of numbers
+    apart=(),        # columns that say nothing, such as ids
+    years=False,     # ages in years: none has thousands
+)->str:              # '.' or ','; '' where it makes no difference
+    "The decimal mark that the column, or else the others, demand; `InputError` where 12,345 stays open"
+    texts = table.frame[name]
+    open_ = [(row, t) for row,t in texts.items() if len(set(readings(t).values()))>1]
+    if not open_: return ''
+    row,text = open_[0]
+    if years and not _demanded(texts): return ',' if ',' in text else '.'
+    others = [c for c in table.frame.columns if c!=name and c not in apart]
+    for found in (_demanded(texts), _demanded(t for c in others for t in table.frame[c])):
+        if len(found)==1: return found.pop()
+        if found: break
+    if table.points and not found and not any(',' in t for _,t in open_): return '.'
+    big,small = (f'{v:g}' for v in sorted(set(readings(text).values()), reverse=True))
+    raise InputError(
+        f"{table.where}, row {row}: the {name} is {text!r}, which is {big} or {small}, and nothing "
+        "in the column tells which mark is the decimal one. Say with the option decimal whether "
+        f"it is . or , (decimal . makes it {number(text, '.'):g}), or write the numbers without "
+        "marks for thousands")
+
+class Cell(NamedTuple):
+    "A cell of labels"
+    value:float  # NaN where there is none
+    why:str=''   # then why
+    unit:str=''  # the unit that stood beside an age
+
+def read_numbers(
+    table:Table,
+    name:str,       # its column of numbers
+    decimal:str='', # decimal mark; '' decides by the column, see `decimal_mark`
+    years=False,    # whether they are ages in years: then 045Y and 6 months are numbers too
+    apart=(),       # columns that tell nothing about decimal marks, such as ids
+)->list:            # of `Cell`, in the order of rows
+    "The numbers of a column; `InputError` where its decimal mark stays open or days of birth stand for ages"
+    texts = table.frame[name]
+    decimal = check_in('decimal', decimal, '.,') if decimal else decimal_mark(table, name, apart, years)
+    shares = [t.endswith('%') for t in texts if t.lower() not in BLANK]
+    if any(shares) and not all(shares):
+        raise InputError(
+            f"{table.where}: some of the column {name!r} are percent and some are not. Write all "
+            "of them in one way")
+    out = []
+    for row,text in texts.items():
+        if years and is_date(text):
+            raise InputError(
+                f"{table.where}, row {row}: {name} is {no_number(text, row)}. Ages in years are "
+                "needed, not days of birth")
+        out.append(_cell(text.rstrip('% ') if all(shares) else text, row, decimal, years))
+    return out
+
+def _cell(text, row, decimal, years):
+    v,unit = number(text, decimal),''
+    if math.isnan(v) and years: v,unit = years_of(text, decimal)
+    return Cell(v, no_number(text, row) if math.isnan(v) else '', unit)
+
+def _unit_note(cells):
+    "A sentence on ages that carried a unit"
+    units = Counter(c.unit for c in cells if c.unit)
+    told = ', '.join(f'{n} in {u}' for u,n in units.most_common())
+    return [f"Ages that carried a unit were brought to years: {told}."] if units else []
 
 # %% ../nbs/07_downloads.ipynb #c015
 def read_nifti(
@@ -258,31 +387,52 @@ def fake_ct_ich(
     return dict(ages=ages, slices=n*slices-(odd and form!='physionet'), left=left | ({'no scan':0} if odd else {}))
 
 # %% ../nbs/07_downloads.ipynb #c028
-def _ages(raw, files, patient, age, key=lambda s: s, where=''):
-    "Years by subject from the one table below `raw` that has both columns; blank ages are NaN"
-    tables,fit = [f for f in files if f.suffix.lower() in ('.csv','.xlsx')],[]
-    for f in tables:
-        try: d,said = read_table(f)
-        except InputError as e: d,said = None,str(e)
-        has = d is not None and all(sum(bool(re.match(p, str(c), re.I)) for c in d.columns)==1 for p in (patient, age))
-        fit += [(f, d, said)] if has else []
+def _has(table, *patterns):
+    "Whether one column begins with each of the patterns"
+    count = lambda p: sum(bool(re.match(p, str(c), re.I)) for c in table.frame.columns)
+    return all(count(p)==1 for p in patterns)
+
+def _readable_tables(files):
+    "The tables among files, without those that are none"
+    for f in files:
+        try: yield from read_tables(f)
+        except InputError: continue
+
+def _ages(raw, files, patient, age, key=plain, where=''):
+    "{subject: `Cell` of years} from the tables below `raw` that have both columns, and notes"
+    tables = [f for f in files if f.suffix.lower() in ('.csv','.xlsx')]
+    fit = [t for t in _readable_tables(tables) if _has(t, patient, age)]
+    lost = [f for f in tables if unfetched(f)]
+    if lost and not fit: read_tables(lost[0]) # says why there is nothing to read
     if not fit: raise InputError(f"{raw}: no table with a column that begins with {patient.strip('^')!r} and one that begins with {age.strip('^')!r} was found{where}. Tables here: {', '.join(f.name for f in tables) or 'none'}")
     ages = {}
-    for f,d,_ in fit:
-        for s,a in zip(d[column(d, patient, 'subject', f)], d[column(d, age, 'age', f)]):
-            if (k:=key(s)) is None: continue
-            a = number(a)
-            if k in ages and not (ages[k]==a or math.isnan(a) and math.isnan(ages[k])): raise InputError(f"{f}: subject {k} has the age {a:g}, and {ages[k]:g} in another row. Correct the table")
-            ages[k] = a
-    return ages,f"Ages: {fit[0][2]}."
+    for t in fit:
+        ids = column(t.frame, patient, 'subject', t.where)
+        cells = read_numbers(t, column(t.frame, age, 'age', t.where), years=True, apart=[ids])
+        for s,a in zip(t.frame[ids], cells):
+            k = key(s)
+            if not k: continue
+            old = ages.setdefault(k, a)
+            if not _same(old.value, a.value):
+                raise InputError(
+                    f"{t.where}: subject {k} has the age {_told(a)}, and {_told(old)} in another "
+                    "row. Correct the table")
+    return ages,[f"Ages: {fit[0].said}.", *_unit_note(ages.values())]
+
+def _same(a, b): return a==b or math.isnan(a) and math.isnan(b)
+def _told(cell): return f'none ({cell.why})' if cell.why else f'{cell.value:g}'
+
+_absent = Cell(math.nan, 'not in the table')
 
 def _join(found, ages, pieces):
     "Pieces of subjects that have an age; `found` is {subject: what `pieces(subject, files, age)` needs}"
     out,left = [],[]
     for s,files in found.items():
-        if math.isnan(ages.get(s, math.nan)): left += [Left(s, str(f), 'no age', 'not in the table' if s not in ages else 'blank in the table') for _,f in files]
-        else: out += pieces(s, files, ages[s])
-    return out,left+[Left(s, '', 'no scan', slices=0) for s,a in ages.items() if s not in found and not math.isnan(a)]
+        age = ages.get(s, _absent)
+        if age.why: left += [Left(s, str(f), 'no age', age.why) for _,f in files]
+        else: out += pieces(s, files, age.value)
+    idle = [s for s,a in ages.items() if s not in found and not a.why]
+    return out,left+[Left(s, '', 'no scan', slices=0) for s in idle]
 
 # %% ../nbs/07_downloads.ipynb #c029
 CT_FORMS = dict( # form -> which paths are its pictures: group 1 the patient, group 2 the slice
@@ -305,6 +455,11 @@ def ct_form(raw): # -> dict: unit and window of the form that was downloaded
     form,_ = _ct_tree(raw)
     return {} if form=='physionet' else dict(unit='8-bit grey', window=(0., 255.), title='CT of intracranial haemorrhage, windowed pictures', version='Kaggle, or pictures made from it', access='Kaggle account')
 
+def _patient(text):
+    "'049' from 49, 049 or 49.0; '' for what is no patient's number"
+    said = re.fullmatch(r'0*(\d{1,3})(?:\.0*)?', plain(text))
+    return said[1].zfill(3) if said else ''
+
 def find_ct(raw):
     "Pieces of either form"
     form,paths = _ct_tree(raw)
@@ -316,11 +471,11 @@ def find_ct(raw):
             else: found.setdefault(s, []).append((k, f)); seen.add((s, k))
         elif f.suffix.lower() in ('.jpg','.jpeg','.png','.nii','.gz'):
             left.append(Left('', str(f), 'mask' if re.search(r'_seg\b|(^|/)masks?/', o, re.I) else 'bone window' if '/bone/' in o.lower() else 'other file'))
-    ages,said = _ages(raw, [f for f,_ in paths], '^patient', '^age', lambda s: f'{int(number(s)):03d}' if number(s)%1==0 else None)
+    ages,said = _ages(raw, [f for f,_ in paths], '^patient', '^age', _patient)
     volumes = lambda s,files,a: [Piece(s, (f,), a) for _,f in files]
     pictures = lambda s,files,a: picture_pieces(s, [f for _,f in files], [k for k,_ in files], a)
     pieces,more = _join(found, ages, volumes if form=='physionet' else pictures)
-    return pieces,left+more,[said, 'Form: PhysioNet volumes in Hounsfield units.' if form=='physionet' else 'Form: pictures in a brain window; Hounsfield units cannot be recovered.']
+    return pieces,left+more,[*said, 'Form: PhysioNet volumes in Hounsfield units.' if form=='physionet' else 'Form: pictures in a brain window; Hounsfield units cannot be recovered.']
 
 def read_ct(piece):
     "A volume in HU, or windowed pictures"
@@ -381,9 +536,9 @@ def find_lgg(raw, channel='flair'):
             seen.add(f.name)
             found.setdefault(m[1].upper(), []).append((int(m[3]), f))
     if not found: raise InputError(f"{raw}: no pictures of lgg-mri were found among {len(files)} files. Looked for names like TCGA_CS_4941_19960909_1.tif (Kaggle's kaggle_3m){f'; here is e.g. {files[0].relative_to(raw)}' if files else ''}")
-    ages,said = _ages(raw, files, '^patient', '^age_at_initial', lambda s: s[:12].upper() or None)
+    ages,said = _ages(raw, files, '^patient', '^age_at_initial', lambda s: plain(s)[:12].upper())
     pieces,more = _join(found, ages, lambda s,o,a: picture_pieces(s, [f for _,f in o], [k for k,_ in o], a, (('channel', CHANNELS.index(channel)),)))
-    return pieces,left+more,[said, f'Channel {channel} of the three that each picture holds. Grey values are 8 bit and were scaled by whoever made the pictures.']
+    return pieces,left+more,[*said, f'Channel {channel} of the three that each picture holds. Grey values are 8 bit and were scaled by whoever made the pictures.']
 
 def read_lgg(piece):
     "One channel of each picture"
@@ -428,50 +583,138 @@ def pick_slices(
     return k[(k*gap>=v[0]-1e-6) & (k*gap<=v[1]+1e-6)] if name=='mm' else k
 
 # %% ../nbs/07_downloads.ipynb #c044
-def _key(s):
-    "An id as people mean it"
-    s = str(s).strip()
-    return str(int(float(s))) if re.fullmatch(r'\d+(\.0+)?', s) else s.lower()
+def _folded(s): return unicodedata.normalize('NFKC', s).casefold()
+
+def _unpadded(s):
+    "An id without what spreadsheets add or take away: zeros in front, `.0` behind"
+    digits = re.fullmatch(r'0*(\d+?)(?:\.0+)?', s)
+    return digits[1] if digits else _folded(s)
+
+def _joined(s):
+    "An id of several parts, whatever joins them"
+    return '_'.join(_unpadded(o) for o in re.split(r'[/\\ _-]+', s))
+
+class Names:
+    "Different names by their keys, from the same text to what people take for the same"
+    def __init__(self,
+        names,       # texts, with repetitions
+        parts=False, # whether a name consists of parts, such as site and number
+    ):
+        self.names = list(dict.fromkeys(names))
+        self.keys = [self._by(str), self._by(_folded), self._by(_unpadded)]
+        if parts: self.keys.append(self._by(_joined))
+    def _by(self, key):
+        out = {}
+        for n in self.names: out.setdefault(key(n), []).append(n)
+        return out
+
+def pair_names(
+    ids:Names,      # of a table
+    subjects:Names, # of paths
+)->tuple:           # {subject: id}; [(ids, subjects)] that fit each other, but not one to one
+    "Pair equal names, then what is left by case, then by zeros and `.0`; only where it is one to one"
+    pairs,used,clashes = {},set(),[]
+    for mine,theirs in zip(ids.keys, subjects.keys):
+        clashes = []
+        for key in mine:
+            i = [o for o in mine[key] if o not in used]
+            s = [o for o in theirs.get(key, ()) if o not in pairs]
+            if len(i)==len(s)==1:
+                pairs[s[0]] = i[0]
+                used.add(i[0])
+            elif i and s: clashes.append((i, s))
+    return pairs,clashes
 
 # %% ../nbs/07_downloads.ipynb #c045
-def _value(text, classes, where):
-    "A label as a number: NaN where it is blank, a class's place where there are classes"
-    text = str(text).strip()
-    if text.lower() in ('','na','n/a','nan','none','null','unknown','?','-','.'): return math.nan
-    lower = [c.lower() for c in classes]
-    if text.lower() in lower: return float(lower.index(text.lower()))
-    v = number(text)
-    if classes and not v in range(len(classes)): raise InputError(f"{where}: the label is {text!r}; one of the classes {', '.join(classes)} or a whole number from 0 to {len(classes)-1} is needed")
-    if math.isnan(v): raise InputError(f"{where}: the label is {text!r}; a number is needed. If labels are names, give them as classes")
-    return v
+_no = {'no','n','false','f','nein','non','negative','absent'}
+_yes = {'yes','y','true','t','ja','oui','positive','present'}
 
-def _columns(d, path, subject_column, label_column, slice_column):
-    "Names of the columns of subject, label and slice (or '')"
-    exact = lambda name,what: column(d, f'^{re.escape(name)}$', what, path)
-    k = exact(slice_column, 'slice') if slice_column else ''
-    ids = [c for c in d.columns if re.match('subject|patient|participant|case|id', c, re.I)]
-    s = exact(subject_column, 'subject') if subject_column else (ids or list(d.columns))[0]
-    rest = [c for c in d.columns if c not in (s, k)]
-    if not rest: raise InputError(f"{path}: only the column {s!r} was found. A second one with the labels is needed; columns are separated by , ; or tabs")
-    y = exact(label_column, 'label') if label_column else rest[0] if len(rest)==1 else column(d[rest], '^(label|age)', 'label (choose it with label_column)', path)
-    return s,y,k
+def _side(word): return word in _yes if word in _yes|_no else None
 
-def _labels(path, subject_column, label_column, slice_column, classes):
-    "{id: label} or {id: {slice: label}}, ids as written, the label's column, how the table was read"
-    d,said = read_table(path)
-    s,y,k = _columns(d, path, subject_column, label_column, slice_column)
-    out,names = {},{}
-    for i,row in enumerate(d[[s, y]+[k]*bool(k)].itertuples(index=False), 2):
-        key,v,where = _key(row[0]),_value(row[1], classes, f"{path}, row {i} ({row[0]})"),f"{path}, row {i}"
-        if not key: continue
-        names.setdefault(key, row[0])
-        if k:
-            n = number(row[2])
-            if n%1: raise InputError(f"{where}: the slice is {row[2]!r}; a whole number is needed")
-            old = out.setdefault(key, {}).setdefault(int(n), v)
-        else: old = out.setdefault(key, v)
-        if old!=v and not (math.isnan(old) and math.isnan(v)): raise InputError(f"{where}: {row[0]} has the label {v:g} here and {old:g} above. Correct one, or name slice_column if labels belong to slices")
-    return out,names,y,said
+def class_number(
+    text,    # a cell, e.g. 'Yes ', 'TRUE' or '1.0'
+    classes, # their names in order
+)->float:    # 0 to K-1; NaN where the cell names none, or where 1 could mean either of yes,no
+    "Which class a cell means: by its name, by another word for yes or no, or by its number"
+    word,names = plain(text).lower(),[plain(c).lower() for c in classes]
+    if word in names: return float(names.index(word))
+    values,v = [number(n) for n in names],number(word)
+    if not any(map(math.isnan, values)): return float(values.index(v)) if v in values else math.nan
+    sides,side = [_side(n) for n in names],_side(word)
+    if sides in ([False, True], [True, False]) and side is not None: return float(sides.index(side))
+    turned = sides==[True, False]
+    return v if v in range(len(classes)) and not turned else math.nan
+
+def _read_classes(table, name, classes):
+    "`Cell` of every row, with the class's number"
+    out = []
+    for row,text in table.frame[name].items():
+        v = class_number(text, classes)
+        blank = text.lower() in BLANK and math.isnan(v)
+        if math.isnan(v) and not blank:
+            turned = ". 0 and 1 are not taken for yes,no: write names, or give the classes as no,yes"
+            raise InputError(
+                f"{table.where}, row {row}: the label is {_shown(text, row)}; one of the classes "
+                f"{', '.join(classes)} or a whole number from 0 to {len(classes)-1} is needed"
+                f"{turned if number(text) in (0, 1) else ''}")
+        out.append(Cell(v, no_number(text, row) if blank else ''))
+    return out
+
+def _shown(text, row): return no_number(text, row) if is_date(text) else repr(text[:60])
+
+def _read_labels(table, name, classes, decimal, years, apart):
+    "`Cell` of every row; `InputError` where most of them are no numbers"
+    if classes: return _read_classes(table, name, classes)
+    cells = read_numbers(table, name, decimal, years, apart)
+    texts = table.frame[name]
+    odd = [(row, t) for (row,t),c in zip(texts.items(), cells) if c.why and t.lower() not in BLANK]
+    if 2*len(odd)<=sum(t.lower() not in BLANK for t in texts): return cells
+    row,text = odd[0]
+    if text[0] in '=#': raise InputError(f"{table.where}: the {name} is {no_number(text, row)}")
+    raise InputError(
+        f"{table.where}, row {row}: the label is {_shown(text, row)}; a number is needed, and "
+        f"{len(odd)} of {len(texts)} rows have none. If labels are names, give them as classes")
+
+_PEOPLE = 'subject|patient|participant|case'
+_NUMBERS = 'proband|fall|ids?|nr|no|num|number|code|key|name|mrn|pid|index'
+_PLACES = 'site|cent(?:er|re)|hospital|clinic|klinik|institution|cohort|dataset'
+_MEASURES = 'labels?|class|slices?|sex|gender|dates?|scanner|group|visit|session|run|score|volume'
+
+def _any_word(words, more=''):
+    "A pattern for one of some words in a column's name, or for a part of it"
+    return re.compile(rf'(?<![a-z])({words})(?![a-z])'+(f'|{more}' if more else ''))
+
+_WORDS = _any_word(f'{_PEOPLE}|{_NUMBERS}', _PEOPLE)
+_SITES = _any_word(_PLACES)
+_AGE = _any_word('age|alter', '(patient|subject)age')
+_OTHER = _any_word(f'age|alter|{_MEASURES}|{_PLACES}', '(patient|subject)age')
+
+def _words(name):
+    "A column's name in small letters, with its words apart"
+    return re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name).replace('_', ' ').lower()
+
+def _is_id(name): return bool(_WORDS.search(_words(name)) and not _OTHER.search(_words(name)))
+
+def _is_age(name, unit=''):
+    "Whether a column is an age in years, as far as names tell"
+    other = re.search(r'month|week|day|gestation|bone', _words(name))
+    return bool(_AGE.search(_words(name))) and not other and unit in ('','year','years','y','yr')
+
+def _exact(table, name, what): return column(table.frame, f'^{re.escape(plain(name))}$', what, table.where)
+
+def _label_column(table, ids, slice_column, label_column):
+    "The name of the column of labels, beside those of ids"
+    if label_column: return _exact(table, label_column, 'label')
+    rest = [c for c in table.frame.columns if c not in (*ids, slice_column)]
+    if not rest:
+        raise InputError(
+            f"{table.where}: only the column {ids[0]!r} was found. A second one with the labels is "
+            "needed; columns are separated by , ; or tabs")
+    if len(rest)==1: return rest[0]
+    first = [c for c in rest if re.match('label|age', c, re.I)]
+    fits = first or [c for c in rest if _is_age(c)]
+    if len(fits)==1: return fits[0]
+    return column(table.frame[rest], '^(label|age)', 'label (choose it with label_column)', table.where)
 
 # %% ../nbs/07_downloads.ipynb #c047
 def _kind(f):
@@ -481,26 +724,292 @@ def _kind(f):
     if name.endswith(('.nii','.nii.gz')): return 'volume'
     if name.endswith(('.dcm','.ima')): return 'dicom'
     if not re.fullmatch(r'\.?[\d.]*', f.suffix): return ''
+    if not f.exists(): return 'dicom' # a link that leads nowhere; `check_fetched` says so
     with open(f, 'rb') as b: return 'dicom' if b.read(132)[128:]==b'DICM' else ''
 
 def _stem(name): return re.sub(r'(\.nii)?\.[^.]*$', '', name)
 
-def _subjects(raw, files, pattern, known):
-    "{subject: files}, and files whose path does not name one"
-    if pattern:
-        try: p = re.compile(pattern)
-        except re.error as e: raise InputError(f"subject is {pattern!r}, which is no regular expression ({e})") from None
-        if p.groups!=1: raise InputError(f"subject is {pattern!r}; a regular expression with one group in parentheses is needed, such as '(sub-[0-9]+)'")
-    below = [str(f)[len(str(raw)):].strip(os.sep).split(os.sep) for f in files]
-    parts = [(*o[:-1], _stem(o[-1])) for o in below]
-    at = max(range(max(map(len, parts))), key=lambda d: (sum(n for s,n in Counter(p[min(d, len(p)-1)] for p in parts).items() if _key(s) in known), -d)) if not pattern else None
+def _pattern(text):
+    "The regular expression for subjects; `InputError` if it is none with one group"
+    try: p = re.compile(unicodedata.normalize('NFC', text))
+    except re.error as e: raise InputError(f"subject is {text!r}, which is no regular expression ({e})") from None
+    if p.groups!=1:
+        raise InputError(
+            f"subject is {text!r}; a regular expression with one group in parentheses is needed, "
+            "such as '(sub-[0-9]+)'")
+    return p
+
+class Naming:
+    "One way in which paths name subjects"
+    def __init__(self,
+        names,       # one per image; '' where its path has none
+        above=(),    # one per image: the folder in which the named thing lies
+        loose=False, # names of files: slices of several subjects may share them
+        parts=False, # names made of two folders
+    ):
+        self.names,self.loose,self.parts = names,loose,parts
+        self.count = Counter(n for n in names if n)
+        self.known = Names(self.count, parts)
+        self.above = {}
+        for n,folder in dict.fromkeys(zip(names, above)): self.above.setdefault(n, []).append(folder)
+
+def _paths(raw, files):
+    "Paths below `raw` as texts with composed letters"
+    cut = len(str(raw))
+    return [unicodedata.normalize('NFC', str(f)[cut:].strip(os.sep)) for f in files]
+
+class Namings:
+    "All `Naming`s of some files"
+    def __init__(self, raw, files, pattern):
+        self.paths = _paths(raw, files)
+        self.pattern = _pattern(pattern) if pattern else None
+        pairs = [o.rpartition(os.sep) for o in self.paths]
+        self.stems = [plain(_stem(name)) for *_,name in pairs]
+        self.folders = {}
+        for k,(folder,*_) in enumerate(pairs): self.folders.setdefault(folder, []).append(k)
+    @cached_property
+    def single(self):
+        "By the pattern, or by every part of the path"
+        if not self.pattern: return [self._part(d) for d in range(self._deep())]
+        found = [self.pattern.search(p.replace(os.sep, '/')) for p in self.paths]
+        return [Naming([plain(m[1] or '') if m else '' for m in found])]
+    @cached_property
+    def joined(self):
+        "By two neighbouring parts of the path"
+        return [] if self.pattern else [self._part(d, 1) for d in range(1, self._deep())]
+    def _deep(self): return 1+max(len(self._split(f)) for f in self.folders)
+    def _split(self, folder): return folder.split(os.sep) if folder else []
+    def _part(self, depth, before=0):
+        names,above,loose = [None]*len(self.stems),[None]*len(self.stems),True
+        for folder,files in self.folders.items():
+            parts = [plain(o) for o in self._split(folder)]
+            at = min(depth, len(parts))
+            loose &= at==len(parts)
+            first = max(0, at-before)
+            start,over = '_'.join(parts[first:at+1]),'/'.join(parts[:first])
+            for k in files:
+                names[k] = start if at<len(parts) else '_'.join([*parts[first:], self.stems[k]])
+                above[k] = over
+        return Naming(names, above, loose, bool(before))
+
+class Fit:
+    "How ids of a table fit the subjects of one `Naming`"
+    def __init__(self, columns, ids, naming):
+        self.columns,self.ids,self.naming = columns,ids,naming
+        self.pairs,self.clashes = pair_names(Names((i for i in ids if i), naming.parts), naming.known)
+        self.twins = [s for s in self.pairs if len(naming.above.get(s, ()))>1]
+        self.vague = naming.loose and bool(self.twins)
+    def rank(self):
+        files = sum(self.naming.count[s] for s in self.pairs)
+        return files,len(self.pairs),sum(s==i for s,i in self.pairs.items())
+    def rows(self):
+        "{subject: its rows}"
+        of = {}
+        for row,i in enumerate(self.ids): of.setdefault(i, []).append(row)
+        return {s:of[i] for s,i in self.pairs.items()}
+
+# %% ../nbs/07_downloads.ipynb #c047a
+def _best_naming(columns, ids, namings):
+    "The `Fit` of a column with the naming that most files and ids agree with; None where none does"
+    fits = [Fit(columns, ids, n) for n in namings.single]
+    fits = [f for f in fits if f.pairs or f.clashes]
+    firm = [f for f in fits if not f.vague] or fits
+    def rank(f): return f.rank(),bool(f.twins) # of two that fit alike, the one that has to be asked about
+    best = max(firm, key=rank, default=None)
+    return best if best and not best.twins else _of_two_parts(columns, ids, namings, best)
+
+def _of_two_parts(columns, ids, namings, best=None):
+    "The `Fit` of ids such as siteA_001, where more of them fit than of `best`"
+    fits = [Fit(columns, ids, n) for n in namings.joined]
+    more = [f for f in fits if len(f.pairs)>len(best.pairs if best else ()) and not f.twins]
+    return max(more, key=Fit.rank, default=best)
+
+def _fits(table, namings, columns):
+    "The best `Fit` of each column; also together with the column of sites, where ids repeat between folders"
+    out = []
+    for c in columns:
+        fit = _best_naming((c,), table.frame[c].tolist(), namings)
+        out += [fit] if fit else []
+        sites = [o for o in table.frame.columns if o!=c and _SITES.search(_words(o))]
+        if not fit or not fit.twins or len(sites)!=1: continue
+        both = [f'{a}_{b}' if b else '' for a,b in zip(table.frame[sites[0]], table.frame[c])]
+        more = _of_two_parts((sites[0], c), both, namings)
+        out += [more] if more else []
+    return out
+
+def _rivals(a, b, slices):
+    "Whether column `b` could be the ids in place of `a`, and gives other labels"
+    if len(b.pairs)<max(1, len(a.pairs)/2) or b.columns[-1]==a.columns[-1]: return False
+    ids = [i for i in b.ids if i]
+    if not slices and len(set(ids))<len(ids): return False
+    mine,theirs = a.rows(),b.rows()
+    return any(theirs.get(s, mine[s])!=mine[s] for s in mine) or not set(theirs)<=set(mine)
+
+def _subject_fit(table, namings, subject_column, others, slices):
+    "The `Fit` of the column that fits most subjects; `InputError` where another one would give other labels"
+    columns = [c for c in table.frame.columns if c not in others]
+    if subject_column: columns = [_exact(table, subject_column, 'subject')]
+    fits = _fits(table, namings, [c for c in columns if subject_column or not _OTHER.search(_words(c))])
+    if not fits: fits = _fits(table, namings, [c for c in columns if not re.match('label|age', c, re.I)])
+    if not fits:
+        named = [c for c in columns if _is_id(c)] or columns
+        return Fit(tuple(named[:1]), table.frame[named[0]].tolist(), namings.single[0])
+    most = max(len(f.pairs) for f in fits)
+    def rank(f): return not f.vague,any(map(_is_id, f.columns)) and 2*len(f.pairs)>=most,len(f.pairs),f.rank()
+    best = max(fits, key=rank)
+    ids = any(map(_is_id, best.columns))
+    for f in fits:
+        rival = f is not best and not f.vague and (not ids or _is_id(f.columns[-1]))
+        if rival and _rivals(best, f, slices):
+            raise InputError(
+                f"{table.where}: the columns {best.columns[-1]!r} and {f.columns[-1]!r} both fit "
+                f"subjects of the images ({len(best.pairs)} and {len(f.pairs)} ids), and give them "
+                "other rows. Say with subject_column which one is the subject")
+    return best
+
+def _check_fit(fit, table, raw, files):
+    "`InputError` where no id fits, where some fit twice, or where one lies in two folders"
+    lost = [i for i in fit.ids if re.fullmatch(r'\d[.,]\d+e\+\d+', i, re.I) and i not in fit.pairs.values()]
+    if lost:
+        raise InputError(
+            f"{table.where}: the id {lost[0]!r} is what a spreadsheet leaves of a long number, and "
+            f"its last digits are lost. Write the column {fit.columns[-1]!r} again, formatted as "
+            "text")
+    for ids,subjects in fit.clashes:
+        raise InputError(
+            f"{table.where}: the id{'s' if len(ids)>1 else ''} {_few(ids)} "
+            f"fit{'' if len(ids)>1 else 's'} the subject{'s' if len(subjects)>1 else ''} "
+            f"{_few(subjects)}. Write each id as its path has it, or name the subject's part of "
+            "the path with subject")
+    ids = list(dict.fromkeys(i for i in fit.ids if i))
+    if not fit.pairs:
+        raise InputError(
+            f"{table.where}: none of its {len(ids)} ids fits a subject of the images. Ids in the "
+            f"table: {_few(ids)}. Subjects by path: {_few(fit.naming.count)}, e.g. of "
+            f"{files[0].relative_to(raw)}. Name the subject's part of the path with subject, a "
+            "regular expression with one group, or another column with subject_column")
+    if fit.twins: raise InputError(f"{raw}: {_twin(fit)}")
+
+def _twin(fit):
+    "What to ask about a subject that lies in two folders"
+    s = fit.twins[0]
+    a,b,*more = fit.naming.above[s]
+    one = '([^/.]+)[.][^/]*$' if fit.naming.loose else '([^/]+)/[^/]+$'
+    many = f' and {len(more)} other folders' if more else ''
+    return (
+        f"the subject {s!r} lies in {a}/{s} and in {b}/{s}{many}, and the table names it once. If "
+        "this is one person, say so with subject, a regular expression with one group, such as "
+        f"'{one}'. If not, write both parts into the table, as in {Path(a or b).name}_{s}, or "
+        "leave folders out with skip").replace(' /', ' ')
+
+def _few(o): return ', '.join(map(repr, list(o)[:4]))+(', ...' if len(o)>4 else '')
+
+# %% ../nbs/07_downloads.ipynb #c047b
+class Labels(NamedTuple):
+    "What a table says about the subjects that paths name"
+    name:str   # the label's column
+    of:dict    # subject -> `Cell`, or {slice: `Cell`}
+    found:dict # subject -> its files
+    none:list  # files whose path names no subject
+    idle:list  # ids of the table without images
+    notes:list # sentences on how all this was read
+    units:bool # whether ages carried units and were brought to years
+
+def _table_of(tables, fit_of, path):
+    "The table whose ids fit, with its `Fit`; `InputError` if several sheets do"
+    fits,errors = [],[]
+    for t in tables:
+        try: fits.append((t, fit_of(t)))
+        except InputError as e: errors.append(e)
+    if errors and not any(f.pairs for _,f in fits): raise errors[0]
+    most = max(len(f.pairs) for _,f in fits)
+    best = [(t, f) for t,f in fits if len(f.pairs)==most]
+    if most and len(best)>1:
+        raise InputError(
+            f"{path}: the sheets {' and '.join(t.where.split(', sheet ')[-1] for t,_ in best)} fit "
+            f"{most} subjects each. Save the one with the labels as a table of its own, and name "
+            "it with labels")
+    return best[0]
+
+def _by_id(table, ids, cells, numbers=None):
+    "{id: `Cell`}, or with numbers of slices {id: {slice: `Cell`}}; `InputError` where rows contradict each other"
+    out = {}
+    for k,(row,i,cell) in enumerate(zip(table.frame.index, ids, cells)):
+        if not i: continue
+        if numbers is None: old = out.setdefault(i, cell)
+        else: old = out.setdefault(i, {}).setdefault(numbers[k], cell)
+        if not _same(old.value, cell.value):
+            raise InputError(
+                f"{table.where}, row {row}: {i} has the label {_told(cell)} here and {_told(old)} "
+                "above. Correct one, or name slice_column if labels belong to slices")
+    return out
+
+def _slice_numbers(table, name):
+    "Whole numbers of the rows; None where the row has no id"
+    out = []
+    for row,text in table.frame[name].items():
+        n = number(text)
+        if n%1==0: out.append(int(n))
+        elif any(table.frame.loc[row]) and text:
+            raise InputError(
+                f"{table.where}, row {row}: the slice is {_shown(text, row)}; a whole number is "
+                "needed")
+        else: out.append(None)
+    return out
+
+def _how_read(table, fit, y, cells):
+    "Sentences on what was guessed"
+    notes = [f"Labels: {table.said}; subjects are its column {' and '.join(map(repr, fit.columns))}."]
+    def guessed(text, v): return len(set(readings(text).values()))>1 and (',' in text or v!=readings(text)['.'])
+    open_ = [(t, c.value) for t,c in zip(table.frame[y], cells) if guessed(t, c.value)]
+    if open_: notes.append(f"Numbers such as {open_[0][0]} were read as {open_[0][1]:.12g}.")
+    near = [(s, i) for s,i in fit.pairs.items() if s!=i]
+    if near:
+        two = ' and '.join(map(public_name, near[0]))
+        notes.append(f"{len(near)} ids differ from their paths by zeros, case or marks, such as {two}.")
+    return notes+_unit_note(cells)
+
+def match_labels(
+    raw,    # folder
+    images, # paths of images below it
+    path,   # of the table
+    subject_column='', label_column='', slice_column='', subject='', # as for the recipe `folder`
+    classes='', label_name='', label_unit='', decimal='', **o        # as well
+)->Labels:
+    "Labels of the subjects that paths name; `InputError` for every question that stays open"
+    namings = Namings(raw, images, subject)
+    def fit_of(t):
+        others = [_exact(t, c, what) for c,what in ((label_column, 'label'), (slice_column, 'slice')) if c]
+        return _subject_fit(t, namings, subject_column, others, bool(slice_column))
+    t,fit = _table_of(read_tables(path), fit_of, path)
+    k = _exact(t, slice_column, 'slice') if slice_column else ''
+    y = _label_column(t, fit.columns, k, label_column)
+    if not math.isnan(number(y)):
+        raise InputError(
+            f"{t.where}: the column of labels is called {y!r}, a number. Is its first row no "
+            "header? Write one above it, such as subject,label")
+    years = not classes and any(_is_age(n, label_unit) for n in (y, label_name) if n)
+    named = t._replace(frame=t.frame[[bool(i) for i in fit.ids]]) # units and the second row of a header have no id
+    cells = _read_labels(named, y, _names(classes), decimal, years, fit.columns)
+    ids = [i for i in fit.ids if i]
+    known = _by_id(named, ids, cells, _slice_numbers(named, k) if k else None)
+    _check_fit(fit, t, raw, images)
     found,none = {},[]
-    for f,names,o in zip(files, parts, below):
-        m = p.search('/'.join(o)) if pattern else None
-        s = m[1] if m else '' if pattern else names[min(at, len(names)-1)]
-        if s: found.setdefault(s, []).append(f)
-        else: none.append(Left('', str(f), 'no subject', f'its path does not match {pattern}'))
-    return found,none
+    for f,s in zip(images, fit.naming.names): (found.setdefault(s, []) if s else none).append(f)
+    idle = [i for i in known if i not in set(fit.pairs.values())]
+    of = {s:known[i] for s,i in fit.pairs.items()}
+    notes,units = _how_read(named, fit, y, cells),any(c.unit for c in cells)
+    return Labels(y, of, found, none, idle, notes, units)
+
+def _label_of_table(raw, labels='', subject_column='', label_column='', slice_column='', **o):
+    "The table's one column of labels and its texts where that needs no look at the images, else None"
+    tables = read_tables(_label_file(raw, files_below(raw, TABLES), labels))
+    if len(tables)>1: return None
+    columns = tables[0].frame.columns
+    apart = {plain(c).lower() for c in (subject_column, slice_column)}
+    fits = [c for c in columns if re.match('label|age', c, re.I) and c.lower() not in apart]
+    if label_column: fits = [_exact(tables[0], label_column, 'label')]
+    return (fits[0], tables[0].frame[fits[0]]) if len(fits)==1 else None
 
 # %% ../nbs/07_downloads.ipynb #c048
 def _numbered(files):
@@ -560,81 +1069,136 @@ def _not_read(files):
 def _names(classes): return tuple(c.strip() for c in classes.split(',') if c.strip()) if isinstance(classes, str) else tuple(classes)
 
 def _label_file(raw, files, labels):
-    tables = [f for f in files if f.name.lower().endswith(TABLES)]
+    tables = [f for f in files if f.name.lower().endswith(TABLES) and not f.name.startswith('~$')]
     if labels:
         for f in (raw/labels, Path(labels).expanduser()):
-            if f.is_file(): return f
+            if f.is_file() or f.is_symlink(): return f
         raise InputError(f"{labels}: there is no such table of labels, neither here nor in {raw}. Tables there: {', '.join(str(f.relative_to(raw)) for f in tables[:5]) or 'none'}")
     if len(tables)!=1: raise InputError(f"{raw}: {len(tables) or 'no'} tables (csv, tsv, xlsx){': '+', '.join(str(f.relative_to(raw)) for f in tables[:5]) if tables else ''}. Say with labels which one holds the labels")
     return tables[0]
 
+def _looked_at(raw, labels='', skip='', **o):
+    "The table of labels, {file: kind} of the others, what is skipped by name, and the images"
+    files = files_below(raw)
+    table = _label_file(raw, files, labels)
+    def is_table(f): return f.name==table.name and f.resolve()==table.resolve()
+    kinds = {f:_kind(f) for f in files if not is_table(f)}
+    skip = re.compile(unicodedata.normalize('NFC', skip)) if skip else None
+    skipped = [f for f in kinds if skip and kinds[f] and skip.search(_paths(raw, [f])[0].replace(os.sep, '/'))]
+    out = set(skipped)
+    images = [f for f,k in kinds.items() if k and f not in out]
+    if not images:
+        other = _not_read(kinds)
+        todo = f". {Path(other[0].file).name}: {other[0].detail}" if other else ''
+        raise InputError(f"{raw}: no images were found among {len(files)} files. Endings that are read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}{todo}")
+    return table,kinds,skipped,images
+
+def _named(raw, classes, label_unit, **o):
+    "The name of the label, and whether ages carry units"
+    said = _label_of_table(raw, **o)
+    if said:
+        name,texts = said
+        years = not classes and _is_age(name, label_unit)
+        return name,years and any(years_of(t)[1] for t in texts)
+    table,_,_,images = _looked_at(raw, **o)
+    read = match_labels(raw, images, table, classes=classes, label_unit=label_unit, **o)
+    return read.name,read.units
+
 def folder_form(raw, modality='', unit='', window='', label_name='', label_unit='', classes='', head=True, **o): # -> dict of what `cohort.json` says
     if not modality: raise InputError("folder: modality is needed, such as CT, MR or PET; reports and cards name it")
-    classes,table = _names(classes),_label_file(raw, files_below(raw, TABLES), o['labels'])
+    given,classes = classes,_names(classes)
     if classes and len({c.lower() for c in classes})<max(2, len(classes)): raise InputError(f"classes is {', '.join(classes)}; at least two different names are needed, such as no,yes")
-    name = label_name or _labels(table, o['subject_column'], o['label_column'], o['slice_column'], classes)[2]
-    years = name.lower()=='age' and (label_unit or 'years')=='years'
+    name,units = (label_name,False) if label_name else _named(raw, classes=given, label_unit=label_unit, **o)
+    years = (name.lower()=='age' or units) and (label_unit or 'years')=='years'
     return dict(title=f"{modality} images of {raw.name}" if raw.name!='raw' else f"{modality} images", modality=modality, unit=unit or 'arbitrary', window=_pair_of(window, 'window'), label_name=name,
                 label_unit=label_unit or ('class' if classes else 'years' if years else '1'), label_range=(0., 120.) if years and not classes else None, classes=classes, head=str(head).lower() not in ('false','no','0'))
 
 # %% ../nbs/07_downloads.ipynb #c050
-def _match(found, labels, names, table, files, raw):
-    "{subject: key of its label}; `InputError` if not one id fits"
-    key = {s:_key(s) for s in found if _key(s) in labels}
-    if found and not key:
-        few = lambda o: ', '.join(map(repr, list(o)[:4]))+(', ...' if len(o)>4 else '')
-        raise InputError(f"{table}: none of its {len(labels)} ids fits a subject of the images. Ids in the table: {few(list(names.values()))}. Subjects by path: {few(list(found))}, e.g. of {files[0].relative_to(raw)}. "
-                         "Name the subject's part of the path with subject, a regular expression with one group, or another column with subject_column")
-    twins = Counter(key.values())
-    for s,k in key.items():
-        if twins[k]>1: raise InputError(f"{table}: the id {names[k]!r} fits the subjects {', '.join(repr(o) for o in key if key[o]==k)}. Name the subject's part of the path with subject")
-    return key
+def _check_slices(labels, pieces, where):
+    "`InputError` where the table counts slices from 0 and the images from 1, or the other way round"
+    numbers = {}
+    for p in pieces:
+        own = p.numbers or dict(p.about).get('numbers') or ()
+        numbers.setdefault(p.subject, set()).update(own)
+    for s,there in numbers.items():
+        told = set(labels.of[s])-{None}
+        if not told: continue
+        alone = len(there)<2 # a volume: its slices count from 1
+        late = 0 in told and 0 not in there and (alone or max(told)+1==max(there))
+        early = 0 in there and 0 not in told and max(told)==max(there)+1
+        if late or early:
+            raise InputError(
+                f"{where}: slices of {s} are numbered {min(told)} to {max(told)}, but those of its "
+                f"images count from {0 if early else min(there, default=1)}. Number them in one "
+                f"way: {'subtract 1 from' if early else 'add 1 to'} the slices in the table, if "
+                "the first is meant to be the first")
+
+def _cell_of(label):
+    "The `Cell` of a subject; the mean where its slices have their own"
+    if not isinstance(label, dict): return label
+    values = [c.value for c in label.values() if not c.why]
+    if values: return Cell(float(np.mean(values)))
+    return next(iter(label.values()))
 
 # %% ../nbs/07_downloads.ipynb #c051
-def find_folder(raw, labels='', subject_column='', label_column='', slice_column='', subject='', skip='', slices='all', slice_axis='', spacing_mm='', classes='', label_name='', **o):
+def _spacing(text):
+    "mm per pixel, or None where nothing is given"
+    if text in ('', None): return None
+    mm = number(text)
+    if not mm>0: raise InputError(f"spacing_mm is {text!r}; mm per pixel, such as 0.5, or nothing where it is unknown")
+    return mm
+
+def _about(labels, s, slices, axis, mm, name):
+    "What `read_folder` needs to know about a subject"
+    own = labels.of[s]
+    told = [(k, c.value, c.why) for k,c in own.items() if k is not None] if isinstance(own, dict) else None
+    return (('slices', slices), ('axis', axis), ('mm', mm and (mm, mm)), ('name', name), ('labels', told and sorted(told)))
+
+def find_folder(raw, labels='', slices='all', slice_axis='', spacing_mm='', slice_column='', label_name='', unit='', **o):
     "Pieces of any images below `raw` whose subject has a label"
-    files = files_below(raw)
-    table = _label_file(raw, files, labels)
-    known,names,y,said = _labels(table, subject_column, label_column, slice_column, _names(classes))
     pick_slices(slices, 9, 1.)
-    axis = _axis_of(slice_axis)
-    kinds = {f:_kind(f) for f in files if not (f.name==table.name and f.samefile(table))}
-    skipped = {f for f,k in kinds.items() if k and skip and re.search(skip, f.relative_to(raw).as_posix())}
-    images,left = [f for f,k in kinds.items() if k and f not in skipped],[Left('', str(f), 'skipped by name') for f in kinds if f in skipped]
-    other = _not_read(kinds)
-    left += other
-    todo = f". {Path(other[0].file).name}: {other[0].detail}" if other else ''
-    if not images: raise InputError(f"{raw}: no images were found among {len(files)} files. Endings that are read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}{todo}")
-    found,none = _subjects(raw, images, subject, known)
-    key = _match(found, known, names, table, images, raw)
-    mean = lambda v: v if not isinstance(v, dict) else float(np.mean(w)) if (w:=[o for o in v.values() if not math.isnan(o)]) else math.nan
-    label,name = lambda s: mean(known[key[s]]),label_name or y
-    spacing = number(spacing_mm) if spacing_mm not in ('', None) else None
-    if spacing is not None and not spacing>0: raise InputError(f"spacing_mm is {spacing_mm!r}; mm per pixel, such as 0.5, or nothing where it is unknown")
-    about = lambda s: (('slices', slices), ('axis', axis), ('mm', spacing and (spacing, spacing)), ('name', name), ('labels', sorted(known[key[s]].items()) if slice_column else None))
-    good = {s:fs for s,fs in found.items() if s in key and not math.isnan(label(s))}
-    left += none+[Left(s, str(f), f'no {name}', 'not in the table' if s not in key else 'blank in the table') for s,fs in found.items() if s not in good for f in fs]
-    pieces = [p for s,fs in good.items() for p in _image_pieces(s, [f for f in fs if kinds[f]!='dicom'], label(s), about(s))]
-    if 'dicom' in kinds.values():
-        more,bad = _dicom_pieces(raw, {str(f):s for s,fs in good.items() for f in fs if kinds[f]=='dicom'}, label, about)
+    axis,mm = _axis_of(slice_axis),_spacing(spacing_mm)
+    table,kinds,skipped,images = _looked_at(raw, labels, **o)
+    gone = check_fetched(raw, images)
+    known = match_labels(raw, images, table, slice_column=slice_column, label_name=label_name, **o)
+    name = label_name or known.name
+    cell = {s:_cell_of(known.of[s]) if s in known.of else _absent for s in known.found}
+    left = [Left('', str(f), 'skipped by name') for f in skipped]
+    left += _not_read(kinds)
+    left += [Left('', str(f), 'no subject', f"its path does not match {o['subject']}") for f in known.none]
+    left += [Left(s, str(f), f'no {name}', cell[s].why) for s,fs in known.found.items() if cell[s].why for f in fs]
+    good = {s:fs for s,fs in known.found.items() if not cell[s].why}
+    left += [Left(s, str(f), 'not fetched', gone[f]) for s,fs in good.items() for f in fs if f in gone]
+    stand_ins = [f for f in kinds if f.name.lower().endswith(PLACEHOLDERS)]
+    left += [Left('', str(f), 'not fetched', 'it stands for a file that another program fetches') for f in stand_ins]
+    owner,pieces = {},[]
+    for s,fs in good.items():
+        here = [f for f in fs if f not in gone]
+        owner |= {str(f):s for f in here if kinds[f]=='dicom'}
+        others = [f for f in here if kinds[f]!='dicom']
+        pieces += _image_pieces(s, others, cell[s].value, _about(known, s, slices, axis, mm, name))
+    if owner:
+        more,bad = _dicom_pieces(raw, owner, lambda s: cell[s].value, lambda s: _about(known, s, slices, axis, mm, name))
         pieces,left = pieces+more,left+bad
-    left += [Left(n, '', 'no images', slices=0) for k,n in names.items() if k not in key.values()]
-    return pieces,left,_folder_notes(said, kinds, slices, o.get('unit'))
+    if slice_column: _check_slices(known, pieces, table)
+    left += [Left(i, '', 'no images', slices=0) for i in known.idle]
+    return pieces,left,_folder_notes(known.notes, kinds, slices, unit)
 
 # %% ../nbs/07_downloads.ipynb #c052
-def _folder_notes(said, kinds, slices, unit):
+def _folder_notes(notes, kinds, slices, unit):
     other = Counter(f.suffix.lower() or 'no ending' for f,k in kinds.items() if not k)
-    return [f'Labels: {said}.']+[f"Slices kept of volumes: {slices}."]*(slices!='all')+["The unit was not given, so it is called arbitrary."]*(not unit)+\
+    return notes+[f"Slices kept of volumes: {slices}."]*(slices!='all')+["The unit was not given, so it is called arbitrary."]*(not unit)+\
            ([f"Files that are no images were passed over: {', '.join(f'{n} {e}' for e,n in other.most_common(6))}."] if other else [])
 
 # %% ../nbs/07_downloads.ipynb #c053
 def _labelled(p, subject, about):
     "`Pixels` with their slices' labels; slices without one are left out"
     if not about['labels']: return p
-    table = {int(k):v for k,v in about['labels']}
+    table = {int(k):v for k,v,_ in about['labels']}
+    why = {int(k):f': {said}' for k,_,said in about['labels'] if said}
     y = np.array([table.get(int(n), math.nan) for n in p.numbers], float)
     ok = np.isfinite(y)
-    return replace(p, images=p.images[ok], numbers=p.numbers[ok], labels=y[ok], left=(*p.left, *(Left(subject, '', f"no {about['name']}", f'slice {n}') for n in p.numbers[~ok])))
+    return replace(p, images=p.images[ok], numbers=p.numbers[ok], labels=y[ok], left=(*p.left, *(Left(subject, '', f"no {about['name']}", f'slice {n}{why.get(int(n), "")}') for n in p.numbers[~ok])))
 
 # %% ../nbs/07_downloads.ipynb #c055
 CHANNELS_FIRST = ("Arrays whose first axis is 3 or 4 long were read as so many slices: "
@@ -700,7 +1264,9 @@ def read_folder(piece):
 FOLDER = Recipe('folder', 'Images', 'any', 'arbitrary', None, find_folder, read_folder, form=folder_form, licence='of whoever owns the data', access='your own', label_range=None, options=dict(
     modality=('', 'what the images are: CT, MR, PET, ... (needed)'), unit=('', 'unit of their pixels, such as HU or SUV'), window=('', 'grey window in that unit, such as -20,100; by default fitted on training subjects'),
     labels=('', 'table of labels (csv, tsv, xlsx); by default the only one in RAW'), subject_column=('', 'its column of subjects'), label_column=('', 'its column of labels'),
-    slice_column=('', 'its column of slice numbers, where labels belong to slices'), subject=('', 'regular expression on the path below RAW whose one group is the subject; by default the folder or file name that fits most ids'),
+    decimal=('', 'its decimal mark, . or , where numbers such as 12,345 could be read in two ways'),
+    slice_column=('', 'its column of slice numbers, where labels belong to slices'),
+    subject=('', 'regular expression on the path below RAW whose one group is the subject; by default the folder or file name that fits most ids'),
     skip=('', 'regular expression: files whose path below RAW matches are left out, such as mask'), slices=('all', SLICES),
     slice_axis=('', 'which axis of arrays (.npy) and TIFF pages counts slices: first, middle or last; '
                     'by default as the file or its shape says'),
