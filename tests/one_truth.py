@@ -2,11 +2,11 @@
 
 An encoding is a dictionary {dimension: option}, with `heads`: one such dictionary for each subject.
 Every dimension is a table of named options; `TO_ALL` and `FORMATS` say who uses which."""
-import csv, itertools, os, string, unicodedata, zipfile
+import csv, gzip, io, itertools, re, string, unicodedata, zipfile
 from collections import namedtuple
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from zlib import crc32
 import numpy as np
 
 # ------------------------------------------------------------ the truth
@@ -41,23 +41,22 @@ def draw_truth(shape, mm, slices=(4, 5, 6)):
     return Truth((23.5, 47., 61.25), tuple(heads), mm)
 
 TRUTHS = dict(
-    square=draw_truth((36, 32), (5., 3., 3.)),
-    oblong=draw_truth((36, 32), (4., 3., 2.5)),
-    cubes=draw_truth((36, 32), (2., 2., 2.), (12, 13, 14)))
+    square=draw_truth((28, 24), (5., 3., 3.)),
+    oblong=draw_truth((28, 24), (4., 3., 2.5)),
+    cubes=draw_truth((20, 18), (2., 2., 2.), (9, 10, 11)))
 SLICE_YEARS = 1/8 # by which labels of slices grow from the top down
 
-# values: what stands for HU in formats that cannot hold them
-def as_they_are(hu): return hu
-def shifted(hu): return hu+1024
-def windowed(hu): return np.rint(np.clip((hu+100)/300, 0, 1)*255).astype(int)
-VALUES = dict(hu=as_they_are, shifted=shifted, windowed=windowed)
+VALUES = dict( # what stands for HU in formats that cannot hold them
+    hu=lambda hu: hu,
+    shifted=lambda hu: hu+1024,
+    windowed=lambda hu: np.rint(np.clip((hu+100)/300, 0, 1)*255).astype(int))
 SAID = dict( # what the user says of them
     hu=dict(unit='HU', window='-100,200'),
     shifted=dict(unit='stored', window='924,1224'),
     windowed=dict(unit='8-bit grey', window='0,255'))
 
 # what is asked for: pixels along a side and mm; slices kept of volumes: rule and numbers from 0
-GRIDS = dict(own=(36, 3.), cubes=(36, 2.), coarse=(20, 4.7), fine=(48, 1.9))
+GRIDS = dict(own=(28, 3.), cubes=(28, 2.), coarse=(20, 4.7), fine=(48, 1.9))
 KEEP = {'all':slice(None), 'every:2':slice(None, None, 2), 'range:2:3':slice(1, 3), 'middle:2':None, 'mm:7:13':None}
 TOLD = {'nothing':{}, 'spacing':dict(spacing_mm='3')} # of pictures whose files have no spacing
 
@@ -101,7 +100,7 @@ def ordered(raw, kind, order): return np.ascontiguousarray(raw).astype(np.dtype(
 AXES = [''.join(c) for p in itertools.permutations(('LR', 'AP', 'SI')) for c in itertools.product(*p)]
 AXIAL = [c for c in AXES if c[2] in 'SI']
 SIDEWAYS = tuple(c for c in AXES if c[2] not in 'SI')
-AXES = {c:c for c in ['LPI', *AXES]} # the first option is the usual one
+AXES = ('LPI', *(c for c in AXES if c!='LPI')) # the first option of a dimension is the usual one
 TILT = dict(none=0., eight=8., minus=-12.)
 
 def placed(head, codes, tilt):
@@ -121,7 +120,6 @@ def from_top(codes, n):
     return list(range(n, 0, -1)) if up else list(range(1, n+1))
 
 # ------------------------------------------------------------ NIfTI
-NIFTI_END = {o:o for o in ('.nii', '.nii.gz', '.NII.GZ')}
 NIFTI_SIZE = dict(one='Nifti1Image', two='Nifti2Image')
 NIFTI_SHAPE = {'3d':(), '4d':(1,), '5d':(1, 1)}
 NIFTI_FORM = dict(both=(1, 1), sform=(1, 0), qform=(0, 1), aligned=(2, 2), mni=(4, 0), neither=(0, 0)) # codes of sform and qform
@@ -143,52 +141,42 @@ def write_nifti(file, head, how):
     image.set_qform(affine if qform else None, qform)
     image.set_sform(affine if sform else None, sform)
     path = file('scan', how['nifti end'])
-    path.write_bytes(compressed(image.to_bytes(), path))
+    content = image.to_bytes()
+    path.write_bytes(gzip.compress(content) if path.suffix.lower()=='.gz' else content)
     return from_top(how['nifti axes'], len(head.pixels))
 
-def compressed(content, path):
-    import gzip
-    return gzip.compress(content, mtime=0) if path.name.lower().endswith('.gz') else content
-
 # ------------------------------------------------------------ DICOM
-def untouched(d, frames): pass
+def as_it_is(d, frames): pass
 def run_length(d, frames):
     from pydicom.uid import RLELossless
     d.compress(RLELossless, generate_instance_uid=False)
 def jpeg_2000(d, frames):
-    from io import BytesIO
     from PIL import Image
     from pydicom.encaps import encapsulate
     def packed(frame):
-        b = BytesIO()
+        b = io.BytesIO()
         Image.fromarray(frame.astype(f'u{frame.itemsize}')).save(b, 'JPEG2000', irreversible=False, no_jp2=True)
         return b.getvalue()
     d.PixelData = encapsulate([packed(f) for f in frames])
     d['PixelData'].is_undefined_length = True
 SYNTAX = dict( # uid, order of bytes, what is done to the data set
-    explicit=('1.2.840.10008.1.2.1', '<', untouched), implicit=('1.2.840.10008.1.2', '<', untouched),
-    big=('1.2.840.10008.1.2.2', '>', untouched), deflated=('1.2.840.10008.1.2.1.99', '<', untouched),
+    explicit=('1.2.840.10008.1.2.1', '<', as_it_is), implicit=('1.2.840.10008.1.2', '<', as_it_is),
+    big=('1.2.840.10008.1.2.2', '>', as_it_is), deflated=('1.2.840.10008.1.2.1.99', '<', as_it_is),
     rle=('1.2.840.10008.1.2.1', '<', run_length), jpeg2000=('1.2.840.10008.1.2.4.90', '<', jpeg_2000))
 
-def mixed(k, n): return (7*k+3)%n # another order; no n here is a multiple of 7 but 14, which is told apart
-def one_up(k, n): return k+1
-def hundreds(k, n): return 100+10*k
-def backwards(k, n): return n-k
-def crossed(k, n): return 1+(5*k+3)%n if n%5 else 1+(7*k+3)%n
-def missing(k, n): return None
-def the_same(k, n): return 1
-INSTANCE = dict(up=one_up, hundreds=hundreds, down=backwards, crossed=crossed, missing=missing, same=the_same)
+def crossed(k, n): return 1+(13*k+3)%n # another order: no n here is a multiple of 13
+INSTANCE = dict(
+    up=lambda k,n: k+1, hundreds=lambda k,n: 100+10*k, down=lambda k,n: n-k,
+    crossed=crossed, missing=lambda k,n: None, same=lambda k,n: 1)
 DICOM_NAME = dict(counted='IM{k:04d}', crossed='IM{crossed}', uid='1.2.826.0.1.{subject}.{k}')
 DICOM_END = {'.dcm':'.dcm', '.DCM':'.DCM', '.ima':'.IMA', '.dicom':'.dicom', 'none':''}
 DICOM_SLOPE = dict(one=(1.,), each=(1., .5, .25))
-DICOM_TAGS = dict(scaled=True, bare=False)
-DICOM_START = dict(preamble=True, bare=False)
 DICOM_OWNER = dict(own='{name}', other='PAT-{subject}', anonymous='ANON')
 DICOM_UIDS = dict(own='{subject}', equal='1')
-DICOM_LAYOUT = dict(files='files', enhanced='enhanced')
 ROOT = '1.2.826.0.1.3680043.8.498.1.'
 
 def text(v): return f'{v:.10g}'
+def number_of(name): return crc32(name.encode())%1000
 
 def item(**tags):
     "A data set with these tags; those that are None are left away"
@@ -200,7 +188,7 @@ def item(**tags):
 
 def shared_tags(head, how, stored):
     "What all files of a series say"
-    subject = zlib_number(head.name)
+    subject = number_of(head.name)
     owner = DICOM_OWNER[how['dicom owner']].format(name=head.name, subject=subject)
     uid = ROOT+DICOM_UIDS[how['dicom uids']].format(subject=subject)
     bits = 8*np.dtype(stored.kind).itemsize
@@ -220,7 +208,7 @@ def geometry(affine):
     return [text(v) for v in (*along[0], *along[1])],[text(length[1]), text(length[0])],corner
 
 def scale(how, stored, slope):
-    if not DICOM_TAGS[how['dicom tags']]: return {}
+    if how['dicom tags']=='bare': return {}
     return dict(RescaleSlope=text(stored.slope*slope), RescaleIntercept=text(stored.shift), RescaleType='HU')
 
 def write_dicom(file, head, how):
@@ -238,7 +226,7 @@ def write_files(file, head, how, stored, frames, affine):
     for k,(frame,scaled) in enumerate(frames):
         number = INSTANCE[how['dicom instance']](k, n)
         d = item(**common, **scaled, ImagePositionPatient=corner(k), InstanceNumber=number, SOPInstanceUID=f"{common['SeriesInstanceUID']}.{k+1}")
-        name = DICOM_NAME[how['dicom name']].format(k=k, crossed=mixed(k, n) if n%7 else n-k, subject=zlib_number(head.name))
+        name = DICOM_NAME[how['dicom name']].format(k=k, crossed=crossed(k, n), subject=number_of(head.name))
         save_dicom(file(name, DICOM_END[how['dicom end']]), d, [frame], how)
     numbers = [INSTANCE[how['dicom instance']](k, n) for k in range(n)]
     told = how['dicom axes'] in AXIAL and None not in numbers and len(set(numbers))==n
@@ -269,26 +257,19 @@ def save_dicom(path, d, frames, how):
     d.file_meta = FileMetaDataset()
     d.file_meta.TransferSyntaxUID,d.file_meta.MediaStorageSOPClassUID,d.file_meta.MediaStorageSOPInstanceUID = uid,d.SOPClassUID,d.SOPInstanceUID
     change(d, frames)
-    whole = DICOM_START[how['dicom start']]
+    whole = how['dicom start']=='preamble'
     if not whole: del d.file_meta
     d.save_as(path, enforce_file_format=whole, **({} if whole else dict(implicit_vr=uid=='1.2.840.10008.1.2', little_endian=True)))
 
-def zlib_number(name):
-    "A number that is the same in every run"
-    import zlib
-    return zlib.crc32(name.encode())%1000
-
 # ------------------------------------------------------------ pictures: one file per slice, or all slices in one
-def letter(k, n): return string.ascii_lowercase[k]
 PICTURE_NAME = dict(
     plain='{k}', padded='slice_{k:03d}', series='IM-0001-{k:04d}', later='{later}', of='{k} of {n}', letters='{letter}', first='{k:03d}_axial', brackets='slice ({k})')
-PICTURE_LAYOUT = dict(one='one', each='each')
 
 def each_picture(file, arrays, how, end, save):
     "One file per slice; returns the number that its name tells"
     name,n = PICTURE_NAME[how['picture name']],len(arrays)
     later = 6 if '{later}' in name else 0
-    for k,a in enumerate(arrays, 1): save(file(name.format(k=k, n=n, later=k+6, letter=letter(k-1, n)), end), a)
+    for k,a in enumerate(arrays, 1): save(file(name.format(k=k, n=n, later=k+6, letter=string.ascii_lowercase[k-1]), end), a)
     return list(range(1+later, n+1+later))
 
 def one_or_each(file, array, how, end, save):
@@ -308,7 +289,6 @@ def write_npy(file, head, how):
         with open(path, 'wb') as f: np.lib.format.write_array(f, NPY_LAYOUT[how['npy layout']](a), NPY_HEADER[how['npy header']])
     return one_or_each(file, array, how, '.npy', save)
 
-TIFF_END = {o:o for o in ('.tif', '.tiff', '.TIF')}
 TIFF_KIND = dict(
     shaped={}, plain=dict(metadata=None), big=dict(bigtiff=True), tiles=dict(tile=(16, 16)), strips=dict(rowsperstrip=7, metadata=None),
     imagej=dict(imagej=True), ome=dict(ome=True), contiguous=dict(contiguous=True, metadata=None))
@@ -324,20 +304,17 @@ def write_tiff(file, head, how):
         from PIL import Image
         pages = [Image.fromarray(o) for o in (a if a.ndim==3 else [a])]
         pages[0].save(path, 'TIFF', compression='tiff_lzw', save_all=True, append_images=pages[1:])
-    return one_or_each(file, array, how, TIFF_END[how['tiff end']], pillow if how['tiff packed'] in ('lzw',) else save)
+    return one_or_each(file, array, how, how['tiff end'], pillow if how['tiff packed'] in ('lzw',) else save)
 
-PNG_MODE = {'16':'u2', 'L':'L', 'LA':'LA', 'RGB':'RGB', 'RGBA':'RGBA', 'P':'P'}
 def write_png(file, head, how):
     from PIL import Image
-    kind = PNG_MODE[how['png mode']]
     def save(path, a):
-        im = Image.fromarray(a.astype('u2' if kind=='u2' else 'u1'))
-        (im if kind=='u2' else im.convert(kind)).save(path, 'PNG')
+        if how['png mode']=='16': im = Image.fromarray(a.astype('u2'))
+        else: im = Image.fromarray(a.astype('u1')).convert(how['png mode'])
+        im.save(path, 'PNG')
     return each_picture(file, list(head.pixels), how, '.png', save)
 
-JPEG_MODE = dict(L='L', RGB='RGB')
 JPEG_HOW = dict(plain={}, progressive=dict(progressive=True), turned=dict(exif=True))
-JPEG_END = {o:o for o in ('.jpg', '.jpeg', '.JPG')}
 def write_jpeg(file, head, how):
     from PIL import Image
     keywords = dict(JPEG_HOW[how['jpeg how']])
@@ -345,8 +322,8 @@ def write_jpeg(file, head, how):
     exif[0x0112] = 3 if keywords.pop('exif', False) else 1 # 3: stored upside down, and to be turned by whoever shows it
     def save(path, a):
         a = a[::-1,::-1] if exif[0x0112]==3 else a
-        Image.fromarray(a.astype('u1')).convert(JPEG_MODE[how['jpeg mode']]).save(path, 'JPEG', quality=97, subsampling=0, exif=exif, **keywords)
-    return each_picture(file, list(head.pixels), how, JPEG_END[how['jpeg end']], save)
+        Image.fromarray(a.astype('u1')).convert(how['jpeg mode']).save(path, 'JPEG', quality=97, subsampling=0, exif=exif, **keywords)
+    return each_picture(file, list(head.pixels), how, how['jpeg end'], save)
 
 # ------------------------------------------------------------ names and places of files
 def decomposed(names): return tuple(unicodedata.normalize('NFD', n) for n in names)
@@ -380,7 +357,6 @@ HEADERS = dict( # names of subject, label and slice; what the user says
     line=('Patient Number', 'Age\n(years)', 'slice', {}), german=('Fall-Nr.', 'Wert', 'Schicht', dict(subject_column='Fall-Nr.', label_column='Wert')))
 COLUMNS = dict(
     two=('subject', 'label'), swapped=('label', 'subject'), more=('subject', 'Größe', 'sex', 'label'), first=('subject', 'label', 'sex'), later=('sex', 'subject', 'Größe', 'label', 'note'))
-LABEL_OF = dict(subject='subject', slice='slice')
 ENCODING = {'utf-8':'utf-8', 'utf-8 with mark':'utf-8-sig', 'utf-16':'utf-16', 'utf-16 big':'utf-16-be', 'utf-16 no mark':'utf-16-le', 'cp1252':'cp1252'}
 SEPARATOR = dict(comma=',', semicolon=';', tab='\t', bar='|')
 DECIMAL = dict(point='.', comma=',')
@@ -388,7 +364,6 @@ NEWLINE = dict(unix='\n', windows='\r\n', old_mac='\r')
 QUOTES = dict(needed=csv.QUOTE_MINIMAL, all=csv.QUOTE_ALL)
 FIRST_LINE = dict(header='', sep='sep={sep}{newline}')
 PADDED = dict(no='{}', blanks='  {} ', hard='\u00a0{}\u00a0')
-MORE_ROWS = dict(none='none', blank='blank', unknown='unknown', again='again', unlabelled='unlabelled')
 TABLE_PLACE = dict(beside='ages{end}', deep='tables/ages{end}', upper='AGES{END}', chosen='ages{end}')
 
 def table_rows(how, subjects, numbers):
@@ -415,7 +390,6 @@ def table_cells(how, rows):
     return [[name.get(c, c) for c in columns]]+[[written(c, r[c]) for c in columns] for r in rows]
 
 def write_csv(path, cells, how):
-    import io
     text,sep,newline = io.StringIO(newline=''),SEPARATOR[how['separator']],NEWLINE[how['newline']]
     text.write(FIRST_LINE[how['first line']].format(sep=sep, newline=newline))
     csv.writer(text, delimiter=sep, quoting=QUOTES[how['quotes']], lineterminator=newline).writerows(cells)
@@ -446,37 +420,27 @@ def as_link(tree):
     link = tree.with_name('link')
     link.symlink_to(tree, target_is_directory=True)
     return link
-def link_files(tree):
-    "As git-annex keeps them: every file is a link into a store of contents"
+def linked(tree, kind):
+    "Contents lie in a store, as of git-annex or on another disk, and the tree holds links"
     store = tree.with_name('store')
     store.mkdir()
-    for i,f in enumerate(sorted(f for f in tree.rglob('*') if f.is_file())):
+    found = sorted(f for f in tree.rglob('*') if f.is_file()) if kind=='files' else [f for f in tree.iterdir() if f.is_dir()]
+    for i,f in enumerate(found):
         f.rename(store/str(i))
         f.symlink_to(store/str(i))
     return tree
-def link_folders(tree):
-    "Data lie on another disk, and the folder holds links to its folders"
-    store = tree.with_name('store')
-    store.mkdir()
-    for f in [f for f in tree.iterdir() if f.is_dir() and not f.name.startswith('.')]:
-        f.rename(store/f.name)
-        f.symlink_to(store/f.name, target_is_directory=True)
-    return tree
-def zipped(tree, top='', packed=zipfile.ZIP_STORED, folders=False):
+TOP = dict(top='download 1/') # a folder around everything in a zip
+def zipped(tree, top='', packed=zipfile.ZIP_DEFLATED, folders=False, more=()):
     archive = tree.with_name('raw.zip')
     with zipfile.ZipFile(archive, 'w', packed) as z:
         for f in sorted(tree.rglob('*')):
             if folders or f.is_file(): z.write(f, top+f.relative_to(tree).as_posix())
+        for name in more: z.writestr(name, b'x')
     return archive
-def zip_packed(tree): return zipped(tree, packed=zipfile.ZIP_DEFLATED)
-def zip_lzma(tree): return zipped(tree, packed=zipfile.ZIP_LZMA)
-TOP = dict(top='download 1/') # a folder around everything
-def zip_top(tree): return zipped(tree, TOP['top'], zipfile.ZIP_DEFLATED, True)
-def zip_mac(tree):
-    archive = zip_packed(tree)
-    with zipfile.ZipFile(archive, 'a') as z: z.writestr('__MACOSX/s007/._scan.nii', b'x')
-    return archive
-ARCHIVE = dict(folder=as_folder, link=as_link, linked_files=link_files, linked_folders=link_folders, zip=zipped, packed=zip_packed, lzma=zip_lzma, top=zip_top, mac=zip_mac)
+ARCHIVE = dict(
+    folder=as_folder, link=as_link, linked_files=partial(linked, kind='files'), linked_folders=partial(linked, kind='folders'),
+    zip=partial(zipped, packed=zipfile.ZIP_STORED), packed=zipped, lzma=partial(zipped, packed=zipfile.ZIP_LZMA),
+    top=partial(zipped, top=TOP['top'], folders=True), mac=partial(zipped, more=['__MACOSX/s007/._scan.nii']))
 
 # ------------------------------------------------------------ dimensions, and who uses them
 Format = namedtuple('Format', 'write values spacing lossy uses')
@@ -491,19 +455,18 @@ FORMATS = dict( # whether files hold a spacing, grey values that a lossy one may
     jpeg=Format(write_jpeg, EVERY[2:], False, 12, ('picture name', 'jpeg mode', 'jpeg how', 'jpeg end')))
 DIMENSIONS = {
     'truth':TRUTHS, 'values':VALUES, 'grid':GRIDS, 'keep':KEEP, 'told':TOLD, 'who':WHO, 'place':PLACE, 'junk':JUNK, 'archive':ARCHIVE,
-    'label of':LABEL_OF, 'table':TABLE, 'table place':TABLE_PLACE, 'header':HEADERS, 'columns':COLUMNS, 'encoding':ENCODING, 'separator':SEPARATOR, 'decimal':DECIMAL,
-    'newline':NEWLINE, 'quotes':QUOTES, 'first line':FIRST_LINE, 'padded':PADDED, 'more rows':MORE_ROWS,
+    'label of':('subject', 'slice'), 'table':TABLE, 'table place':TABLE_PLACE, 'header':HEADERS, 'columns':COLUMNS, 'encoding':ENCODING, 'separator':SEPARATOR, 'decimal':DECIMAL,
+    'newline':NEWLINE, 'quotes':QUOTES, 'first line':FIRST_LINE, 'padded':PADDED, 'more rows':('none', 'blank', 'unknown', 'again', 'unlabelled'),
     'format':FORMATS, 'order':ORDER, 'tilt':TILT,
-    'nifti numbers':SCALED, 'nifti axes':AXES, 'nifti end':NIFTI_END, 'nifti size':NIFTI_SIZE, 'nifti shape':NIFTI_SHAPE, 'nifti form':NIFTI_FORM, 'nifti unit':NIFTI_UNIT,
-    'dicom numbers':IN_DICOM, 'dicom axes':AXES, 'dicom syntax':SYNTAX, 'dicom slope':DICOM_SLOPE, 'dicom tags':DICOM_TAGS, 'dicom instance':INSTANCE, 'dicom name':DICOM_NAME,
-    'dicom end':DICOM_END, 'dicom start':DICOM_START, 'dicom owner':DICOM_OWNER, 'dicom uids':DICOM_UIDS, 'dicom layout':DICOM_LAYOUT,
-    'array numbers':ARRAYS, 'picture layout':PICTURE_LAYOUT, 'picture name':PICTURE_NAME, 'npy layout':NPY_LAYOUT, 'npy header':NPY_HEADER, 'npy axes':NPY_AXES,
-    'tiff end':TIFF_END, 'tiff kind':TIFF_KIND, 'tiff packed':TIFF_PACKED, 'png mode':PNG_MODE, 'jpeg mode':JPEG_MODE, 'jpeg how':JPEG_HOW, 'jpeg end':JPEG_END}
+    'nifti numbers':SCALED, 'nifti axes':AXES, 'nifti end':('.nii', '.nii.gz', '.NII.GZ'), 'nifti size':NIFTI_SIZE, 'nifti shape':NIFTI_SHAPE, 'nifti form':NIFTI_FORM, 'nifti unit':NIFTI_UNIT,
+    'dicom numbers':IN_DICOM, 'dicom axes':AXES, 'dicom syntax':SYNTAX, 'dicom slope':DICOM_SLOPE, 'dicom tags':('scaled', 'bare'), 'dicom instance':INSTANCE, 'dicom name':DICOM_NAME,
+    'dicom end':DICOM_END, 'dicom start':('preamble', 'bare'), 'dicom owner':DICOM_OWNER, 'dicom uids':DICOM_UIDS, 'dicom layout':('files', 'enhanced'),
+    'array numbers':ARRAYS, 'picture layout':('one', 'each'), 'picture name':PICTURE_NAME, 'npy layout':NPY_LAYOUT, 'npy header':NPY_HEADER, 'npy axes':NPY_AXES,
+    'tiff end':('.tif', '.tiff', '.TIF'), 'tiff kind':TIFF_KIND, 'tiff packed':TIFF_PACKED, 'png mode':('16', 'L', 'LA', 'RGB', 'RGBA', 'P'), 'jpeg mode':('L', 'RGB'), 'jpeg how':JPEG_HOW, 'jpeg end':('.jpg', '.jpeg', '.JPG')}
 TO_EACH = ('format', *dict.fromkeys(itertools.chain(*(f.uses for f in FORMATS.values()))))
 TO_ALL = tuple(d for d in DIMENSIONS if d not in TO_EACH)
 
 # ------------------------------------------------------------ what goes together, what is refused
-U2 = ('u2', 'u1', 'offset', 'halves', 'twelve')
 CANNOT = ( # what nobody can write: all options of a line together
     {'tiff kind':('imagej',), 'array numbers':('i2', 'i4', 'i8', 'f2', 'f8')},
     {'tiff kind':('ome',), 'array numbers':('f2', 'i8')},
@@ -515,6 +478,7 @@ CANNOT = ( # what nobody can write: all options of a line together
     {'dicom tags':('bare',), 'dicom numbers':('offset', 'half', 'halves', 'coarse', 'minus', 'byte', 'twelve')},
     {'dicom tags':('bare',), 'dicom slope':('each',)},
     {'png mode':('L', 'LA', 'RGB', 'RGBA', 'P'), 'values':('shifted',)},
+    {'header':('line',), 'newline':('old_mac',), 'quotes':('needed',)},
     {'encoding':('cp1252',), 'who':('table_apart',)})
 REFUSED = ( # what the product refuses, and the words that it must use
     ({'keep':('mm:7:13',), 'format':('npy', 'tiff'), 'picture layout':('one',)}, 'no spacing'),
@@ -532,6 +496,8 @@ PENDING = { # (dimension, option) -> why it is not drawn yet
     ('dicom uids', 'equal'):'equal instance numbers count as duplicates',
     ('dicom layout', 'enhanced'):'functional groups are not read',
     ('npy axes', 'last'):'the last axis counts slices',
+    ('tiff kind', 'ome'):'small pages beside a long description count as damaged',
+    ('tiff kind', 'tiles'):'small pages in tiles count as damaged',
     ('tiff packed', 'zlib'):'pages that are packed well count as damaged',
     ('tiff packed', 'lzma'):'pages that are packed well count as damaged',
     ('jpeg how', 'turned'):'orientation of EXIF is passed over'}
@@ -590,7 +556,6 @@ def write(how, folder):
 
 def said(how, table, tree):
     "Options that a user gives"
-    import re
     out = dict(modality='CT', slices=how['keep'], **SAID[how['values']], **TOLD[how['told']], **HEADERS[how['header']][3])
     if how['label of']=='slice': out['slice_column'] = HEADERS[how['header']][2]
     any_name = '|'.join(map(re.escape, WHO[how['who']][0]))
