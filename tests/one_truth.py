@@ -101,6 +101,7 @@ AXES = [''.join(c) for p in itertools.permutations(('LR', 'AP', 'SI')) for c in 
 AXIAL = [c for c in AXES if c[2] in 'SI']
 SIDEWAYS = tuple(c for c in AXES if c[2] not in 'SI')
 AXES = ('LPI', *(c for c in AXES if c!='LPI')) # the first option of a dimension is the usual one
+DICOM_AXES = (*(c for c in AXES if c in AXIAL), *SIDEWAYS[::4])
 TILT = dict(none=0., eight=8., minus=-12.)
 
 def placed(head, codes, tilt):
@@ -238,7 +239,8 @@ def write_enhanced(file, head, how, stored, frames, affine):
     along,spacing,corner = geometry(affine)
     def group(k, scaled):
         place,value = item(ImagePositionPatient=corner(k)),item(**scaled)
-        return item(PlanePositionSequence=[place], PixelValueTransformationSequence=[value] if scaled else None)
+        content = item(StackID='1', InStackPositionNumber=k+1, DimensionIndexValues=[1, k+1])
+        return item(FrameContentSequence=[content], PlanePositionSequence=[place], PixelValueTransformationSequence=[value] if scaled else None)
     groups = [group(k, scaled) for k,(_,scaled) in enumerate(frames)]
     shared = item(PlaneOrientationSequence=[item(ImageOrientationPatient=along)], PixelMeasuresSequence=[item(PixelSpacing=spacing, SliceThickness=text(head.mm[0]))])
     tags = shared_tags(head, how, stored)
@@ -262,6 +264,22 @@ def save_dicom(path, d, frames, how):
     d.save_as(path, enforce_file_format=whole, **({} if whole else dict(implicit_vr=uid=='1.2.840.10008.1.2', little_endian=True)))
 
 # ------------------------------------------------------------ pictures: one file per slice, or all slices in one
+ORIENTATION = 274 # the tag's number in EXIF and TIFF; its values:
+TURNED = dict(no=1, mirrored=2, upside_down=3, right=6, left=8) # `right`: whoever shows it turns it to the right
+
+def lying(a, turned):
+    "Upright pictures (..., H, W) as they are stored under a value of the tag"
+    stored = dict(
+        no=lambda: a, mirrored=lambda: a[...,::-1], upside_down=lambda: a[...,::-1,::-1],
+        right=lambda: np.rot90(a, 1, (-2, -1)), left=lambda: np.rot90(a, -1, (-2, -1)))
+    return np.ascontiguousarray(stored[turned]())
+
+def exif(turned):
+    from PIL import Image
+    tags = Image.Exif()
+    tags[ORIENTATION] = TURNED[turned]
+    return tags
+
 PICTURE_NAME = dict(
     plain='{k}', padded='slice_{k:03d}', series='IM-0001-{k:04d}', later='{later}', of='{k} of {n}', letters='{letter}', first='{k:03d}_axial', brackets='slice ({k})')
 
@@ -298,31 +316,31 @@ def write_tiff(file, head, how):
     import tifffile
     stored = ARRAYS[how['array numbers']]
     array = ordered(store(head.pixels, stored), stored.kind, ORDER[how['order']])
-    keywords = dict(photometric='minisblack', byteorder=ORDER[how['order']], compression=TIFF_PACKED[how['tiff packed']])
-    def save(path, a): tifffile.imwrite(path, a, **keywords, **TIFF_KIND[how['tiff kind']])
+    tag = [(ORIENTATION, 'H', 1, TURNED[how['turned']], False)] if how['turned']!='no' else []
+    keywords = dict(photometric='minisblack', byteorder=ORDER[how['order']], compression=TIFF_PACKED[how['tiff packed']], extratags=tag)
+    def save(path, a): tifffile.imwrite(path, lying(a, how['turned']), **keywords, **TIFF_KIND[how['tiff kind']])
     def pillow(path, a): # it packs what tifffile cannot pack here
         from PIL import Image
         pages = [Image.fromarray(o) for o in (a if a.ndim==3 else [a])]
         pages[0].save(path, 'TIFF', compression='tiff_lzw', save_all=True, append_images=pages[1:])
-    return one_or_each(file, array, how, how['tiff end'], pillow if how['tiff packed'] in ('lzw',) else save)
+    return one_or_each(file, array, how, how['tiff end'], pillow if how['tiff packed']=='lzw' else save)
 
 def write_png(file, head, how):
     from PIL import Image
     def save(path, a):
+        a = lying(a, how['turned'])
         if how['png mode']=='16': im = Image.fromarray(a.astype('u2'))
         else: im = Image.fromarray(a.astype('u1')).convert(how['png mode'])
-        im.save(path, 'PNG')
+        im.save(path, 'PNG', **(dict(exif=exif(how['turned'])) if how['turned']!='no' else {}))
     return each_picture(file, list(head.pixels), how, '.png', save)
 
-JPEG_HOW = dict(plain={}, progressive=dict(progressive=True), turned=dict(exif=True))
+JPEG_HOW = dict(plain={}, progressive=dict(progressive=True))
 def write_jpeg(file, head, how):
     from PIL import Image
-    keywords = dict(JPEG_HOW[how['jpeg how']])
-    exif = Image.Exif()
-    exif[0x0112] = 3 if keywords.pop('exif', False) else 1 # 3: stored upside down, and to be turned by whoever shows it
+    keywords = dict(quality=97, subsampling=0, exif=exif(how['turned']), **JPEG_HOW[how['jpeg how']])
     def save(path, a):
-        a = a[::-1,::-1] if exif[0x0112]==3 else a
-        Image.fromarray(a.astype('u1')).convert(how['jpeg mode']).save(path, 'JPEG', quality=97, subsampling=0, exif=exif, **keywords)
+        im = Image.fromarray(lying(a, how['turned']).astype('u1')).convert(how['jpeg mode'])
+        im.save(path, 'JPEG', **keywords)
     return each_picture(file, list(head.pixels), how, how['jpeg end'], save)
 
 # ------------------------------------------------------------ names and places of files
@@ -450,16 +468,16 @@ FORMATS = dict( # whether files hold a spacing, grey values that a lossy one may
     dicom=Format(write_dicom, EVERY, True, 0, ('dicom numbers', 'dicom axes', 'tilt', 'dicom syntax', 'dicom slope', 'dicom tags', 'dicom instance', 'dicom name', 'dicom end',
                                                'dicom start', 'dicom owner', 'dicom uids', 'dicom layout')),
     npy=Format(write_npy, EVERY, False, 0, ('array numbers', 'order', 'picture layout', 'picture name', 'npy layout', 'npy header', 'npy axes')),
-    tiff=Format(write_tiff, EVERY, False, 0, ('array numbers', 'order', 'picture layout', 'picture name', 'tiff end', 'tiff kind', 'tiff packed')),
-    png=Format(write_png, EVERY[1:], False, 0, ('picture name', 'png mode')),
-    jpeg=Format(write_jpeg, EVERY[2:], False, 12, ('picture name', 'jpeg mode', 'jpeg how', 'jpeg end')))
+    tiff=Format(write_tiff, EVERY, False, 0, ('array numbers', 'order', 'picture layout', 'picture name', 'tiff end', 'tiff kind', 'tiff packed', 'turned')),
+    png=Format(write_png, EVERY[1:], False, 0, ('picture name', 'png mode', 'turned')),
+    jpeg=Format(write_jpeg, EVERY[2:], False, 12, ('picture name', 'jpeg mode', 'jpeg how', 'jpeg end', 'turned')))
 DIMENSIONS = {
     'truth':TRUTHS, 'values':VALUES, 'grid':GRIDS, 'keep':KEEP, 'told':TOLD, 'who':WHO, 'place':PLACE, 'junk':JUNK, 'archive':ARCHIVE,
     'label of':('subject', 'slice'), 'table':TABLE, 'table place':TABLE_PLACE, 'header':HEADERS, 'columns':COLUMNS, 'encoding':ENCODING, 'separator':SEPARATOR, 'decimal':DECIMAL,
     'newline':NEWLINE, 'quotes':QUOTES, 'first line':FIRST_LINE, 'padded':PADDED, 'more rows':('none', 'blank', 'unknown', 'again', 'unlabelled'),
-    'format':FORMATS, 'order':ORDER, 'tilt':TILT,
+    'format':FORMATS, 'order':ORDER, 'tilt':TILT, 'turned':TURNED,
     'nifti numbers':SCALED, 'nifti axes':AXES, 'nifti end':('.nii', '.nii.gz', '.NII.GZ'), 'nifti size':NIFTI_SIZE, 'nifti shape':NIFTI_SHAPE, 'nifti form':NIFTI_FORM, 'nifti unit':NIFTI_UNIT,
-    'dicom numbers':IN_DICOM, 'dicom axes':AXES, 'dicom syntax':SYNTAX, 'dicom slope':DICOM_SLOPE, 'dicom tags':('scaled', 'bare'), 'dicom instance':INSTANCE, 'dicom name':DICOM_NAME,
+    'dicom numbers':IN_DICOM, 'dicom axes':DICOM_AXES, 'dicom syntax':SYNTAX, 'dicom slope':DICOM_SLOPE, 'dicom tags':('scaled', 'bare'), 'dicom instance':INSTANCE, 'dicom name':DICOM_NAME,
     'dicom end':DICOM_END, 'dicom start':('preamble', 'bare'), 'dicom owner':DICOM_OWNER, 'dicom uids':DICOM_UIDS, 'dicom layout':('files', 'enhanced'),
     'array numbers':ARRAYS, 'picture layout':('one', 'each'), 'picture name':PICTURE_NAME, 'npy layout':NPY_LAYOUT, 'npy header':NPY_HEADER, 'npy axes':NPY_AXES,
     'tiff end':('.tif', '.tiff', '.TIF'), 'tiff kind':TIFF_KIND, 'tiff packed':TIFF_PACKED, 'png mode':('16', 'L', 'LA', 'RGB', 'RGBA', 'P'), 'jpeg mode':('L', 'RGB'), 'jpeg how':JPEG_HOW, 'jpeg end':('.jpg', '.jpeg', '.JPG')}
@@ -473,10 +491,13 @@ CANNOT = ( # what nobody can write: all options of a line together
     {'tiff packed':('lzw',), 'array numbers':('i2', 'i8', 'f2', 'f8')},
     {'tiff packed':('lzw',), 'order':('big',)},
     {'tiff packed':('lzw',), 'tiff kind':('plain', 'big', 'tiles', 'strips', 'imagej', 'ome', 'contiguous')},
+    {'tiff packed':('lzw',), 'turned':('mirrored', 'upside_down', 'right', 'left')},
     {'dicom syntax':('jpeg2000',), 'dicom numbers':('i2', 'half', 'coarse', 'minus')},
     {'dicom start':('bare',), 'dicom syntax':('big', 'deflated', 'rle', 'jpeg2000')},
     {'dicom tags':('bare',), 'dicom numbers':('offset', 'half', 'halves', 'coarse', 'minus', 'byte', 'twelve')},
     {'dicom tags':('bare',), 'dicom slope':('each',)},
+    {'nifti form':('neither',), 'nifti axes':tuple(c for c in AXES if c!='RAS')}, # the orientation that must be assumed
+    {'nifti form':('neither',), 'tilt':('eight', 'minus')},
     {'png mode':('L', 'LA', 'RGB', 'RGBA', 'P'), 'values':('shifted',)},
     {'header':('line',), 'newline':('old_mac',), 'quotes':('needed',)},
     {'encoding':('cp1252',), 'who':('table_apart',)})
@@ -496,11 +517,12 @@ PENDING = { # (dimension, option) -> why it is not drawn yet
     ('dicom uids', 'equal'):'equal instance numbers count as duplicates',
     ('dicom layout', 'enhanced'):'functional groups are not read',
     ('npy axes', 'last'):'the last axis counts slices',
+    ('tiff kind', 'imagej'):'small pages beside a description count as damaged',
     ('tiff kind', 'ome'):'small pages beside a long description count as damaged',
     ('tiff kind', 'tiles'):'small pages in tiles count as damaged',
     ('tiff packed', 'zlib'):'pages that are packed well count as damaged',
     ('tiff packed', 'lzma'):'pages that are packed well count as damaged',
-    ('jpeg how', 'turned'):'orientation of EXIF is passed over'}
+    **{('turned', o):'the tag of orientation is passed over' for o in TURNED if o!='no'}}
 
 def goes(option, how): return all(how.get(d) in options for d,options in option.items())
 
