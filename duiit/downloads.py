@@ -39,7 +39,7 @@ def _decode(b):
 
 def _cells(text):
     "Rows of the table and its separator: the one that gives most rows one width"
-    first,_,rest = text.partition('\n')
+    first,_,rest = text.replace('\r\n', '\n').replace('\r', '\n').partition('\n')
     if said:=re.fullmatch(r'sep=(.)\s*', first): return list(csv.reader(io.StringIO(rest, newline=''), delimiter=said[1])),said[1]
     def score(sep):
         rows = csv.reader(io.StringIO(text, newline=''), delimiter=sep)
@@ -234,7 +234,7 @@ def read_nifti(
     axes = (v.affine[:3,:3]*[[-1], [-1], [1]]).T[::-1] # to the next slice, row, column, in mm to the left, back, up
     x,mm = upright(v.values.transpose(2, 1, 0), axes)
     if max(mm[1:])>3*min(mm[1:]): raise Unusable('not axial', f'axial pixels would be {mm[1]:g} x {mm[2]:g} mm')
-    stored_up = abs(axes[0]).argmax()==2 and axes[0][2]>0 # the file's last axis runs up
+    stored_up = next(a[2]>0 for a in axes if abs(a).argmax()==2) # the file's axis of slices runs up
     numbers = np.arange(len(x), 0, -1) if stored_up else np.arange(1, len(x)+1)
     return x,numbers,mm if v.spaced else None,v.notes
 
@@ -718,16 +718,17 @@ def _label_column(table, ids, slice_column, label_column):
 
 # %% ../nbs/07_downloads.ipynb #c047
 def _kind(f):
-    "'volume', 'picture', 'dicom' or '' by name, or by content where there is no ending"
+    "'volume', 'picture', 'dicom' or '' by name, or by content where the ending is none that is known"
     name = f.name.lower()
     if name.endswith(PICTURES): return 'picture'
     if name.endswith(('.nii','.nii.gz')): return 'volume'
     if name.endswith(('.dcm','.ima')): return 'dicom'
-    if not re.fullmatch(r'\.?[\d.]*', f.suffix): return ''
+    named = not re.fullmatch(r'\.?[\d.]*', f.suffix)
+    if name.endswith(TABLES) or named and not f.is_file(): return ''
     if not f.exists(): return 'dicom' # a link that leads nowhere; `check_fetched` says so
     with open(f, 'rb') as b: return 'dicom' if b.read(132)[128:]==b'DICM' else ''
 
-def _stem(name): return re.sub(r'(\.nii)?\.[^.]*$', '', name)
+def _stem(name): return re.sub(r'(\.nii)?\.[^.]*$', '', name, flags=re.I)
 
 def _pattern(text):
     "The regular expression for subjects; `InputError` if it is none with one group"
@@ -1013,9 +1014,10 @@ def _label_of_table(raw, labels='', subject_column='', label_column='', slice_co
 
 # %% ../nbs/07_downloads.ipynb #c048
 def _numbered(files):
-    "Slice numbers: the last number of each name where all have one and no two agree, else 1, 2, ... in natural order"
-    last = [re.findall(r'\d+', _stem(f.name))[-1:] for f in files]
-    if all(last) and len({int(n[0]) for n in last})==len(files): return [int(n[0]) for n in last]
+    "Slice numbers: the last number of each name that no two names share, else 1, 2, ... in natural order"
+    found = [[int(n) for n in re.findall(r'\d+', _stem(f.name))][::-1] for f in files]
+    for numbers in zip(*found): # from the end of the names
+        if len(set(numbers))==len(files): return list(numbers)
     place = {f:i for i,f in enumerate(sorted(files, key=natural), 1)}
     return [place[f] for f in files]
 
