@@ -297,13 +297,13 @@ def one_or_each(file, array, how, end, save):
 
 NPY_LAYOUT = dict(c=np.ascontiguousarray, fortran=np.asfortranarray)
 NPY_HEADER = dict(one=(1, 0), two=(2, 0), three=(3, 0))
-NPY_AXES = dict(first=(0, 1, 2), last=(1, 2, 0))
+SLICE_AXIS = dict(first=(0, 1, 2), last=(1, 2, 0)) # which the user names, since the file cannot
 
 def write_npy(file, head, how):
     stored = ARRAYS[how['array numbers']]
     array = ordered(store(head.pixels, stored), stored.kind, ORDER[how['order']])
     def save(path, a):
-        a = a.transpose(NPY_AXES[how['npy axes']]) if a.ndim==3 else a
+        a = a.transpose(SLICE_AXIS[how['slice axis']]) if a.ndim==3 else a
         with open(path, 'wb') as f: np.lib.format.write_array(f, NPY_LAYOUT[how['npy layout']](a), NPY_HEADER[how['npy header']])
     return one_or_each(file, array, how, '.npy', save)
 
@@ -318,7 +318,10 @@ def write_tiff(file, head, how):
     array = ordered(store(head.pixels, stored), stored.kind, ORDER[how['order']])
     tag = [(ORIENTATION, 'H', 1, TURNED[how['turned']], False)] if how['turned']!='no' else []
     keywords = dict(photometric='minisblack', byteorder=ORDER[how['order']], compression=TIFF_PACKED[how['tiff packed']], extratags=tag)
-    def save(path, a): tifffile.imwrite(path, lying(a, how['turned']), **keywords, **TIFF_KIND[how['tiff kind']])
+    kind = TIFF_KIND[how['tiff kind']]
+    def save(path, a):
+        axes = {} if 'metadata' in kind else dict(metadata=dict(axes='ZYX'[-a.ndim:]))
+        tifffile.imwrite(path, lying(a, how['turned']), **keywords, **kind, **axes)
     def pillow(path, a): # it packs what tifffile cannot pack here
         from PIL import Image
         pages = [Image.fromarray(o) for o in (a if a.ndim==3 else [a])]
@@ -467,25 +470,26 @@ FORMATS = dict( # whether files hold a spacing, grey values that a lossy one may
     nifti=Format(write_nifti, EVERY, True, 0, ('nifti numbers', 'nifti axes', 'tilt', 'order', 'nifti end', 'nifti size', 'nifti shape', 'nifti form', 'nifti unit')),
     dicom=Format(write_dicom, EVERY, True, 0, ('dicom numbers', 'dicom axes', 'tilt', 'dicom syntax', 'dicom slope', 'dicom tags', 'dicom instance', 'dicom name', 'dicom end',
                                                'dicom start', 'dicom owner', 'dicom uids', 'dicom layout')),
-    npy=Format(write_npy, EVERY, False, 0, ('array numbers', 'order', 'picture layout', 'picture name', 'npy layout', 'npy header', 'npy axes')),
+    npy=Format(write_npy, EVERY, False, 0, ('array numbers', 'order', 'picture layout', 'picture name', 'npy layout', 'npy header')),
     tiff=Format(write_tiff, EVERY, False, 0, ('array numbers', 'order', 'picture layout', 'picture name', 'tiff end', 'tiff kind', 'tiff packed', 'turned')),
     png=Format(write_png, EVERY[1:], False, 0, ('picture name', 'png mode', 'turned')),
     jpeg=Format(write_jpeg, EVERY[2:], False, 12, ('picture name', 'jpeg mode', 'jpeg how', 'jpeg end', 'turned')))
 DIMENSIONS = {
     'truth':TRUTHS, 'values':VALUES, 'grid':GRIDS, 'keep':KEEP, 'told':TOLD, 'who':WHO, 'place':PLACE, 'junk':JUNK, 'archive':ARCHIVE,
-    'label of':('subject', 'slice'), 'table':TABLE, 'table place':TABLE_PLACE, 'header':HEADERS, 'columns':COLUMNS, 'encoding':ENCODING, 'separator':SEPARATOR, 'decimal':DECIMAL,
+    'label of':('subject', 'slice'), 'slice axis':SLICE_AXIS, 'table':TABLE, 'table place':TABLE_PLACE, 'header':HEADERS, 'columns':COLUMNS, 'encoding':ENCODING, 'separator':SEPARATOR, 'decimal':DECIMAL,
     'newline':NEWLINE, 'quotes':QUOTES, 'first line':FIRST_LINE, 'padded':PADDED, 'more rows':('none', 'blank', 'unknown', 'again', 'unlabelled'),
     'format':FORMATS, 'order':ORDER, 'tilt':TILT, 'turned':TURNED,
     'nifti numbers':SCALED, 'nifti axes':AXES, 'nifti end':('.nii', '.nii.gz', '.NII.GZ'), 'nifti size':NIFTI_SIZE, 'nifti shape':NIFTI_SHAPE, 'nifti form':NIFTI_FORM, 'nifti unit':NIFTI_UNIT,
     'dicom numbers':IN_DICOM, 'dicom axes':DICOM_AXES, 'dicom syntax':SYNTAX, 'dicom slope':DICOM_SLOPE, 'dicom tags':('scaled', 'bare'), 'dicom instance':INSTANCE, 'dicom name':DICOM_NAME,
     'dicom end':DICOM_END, 'dicom start':('preamble', 'bare'), 'dicom owner':DICOM_OWNER, 'dicom uids':DICOM_UIDS, 'dicom layout':('files', 'enhanced'),
-    'array numbers':ARRAYS, 'picture layout':('one', 'each'), 'picture name':PICTURE_NAME, 'npy layout':NPY_LAYOUT, 'npy header':NPY_HEADER, 'npy axes':NPY_AXES,
+    'array numbers':ARRAYS, 'picture layout':('one', 'each'), 'picture name':PICTURE_NAME, 'npy layout':NPY_LAYOUT, 'npy header':NPY_HEADER,
     'tiff end':('.tif', '.tiff', '.TIF'), 'tiff kind':TIFF_KIND, 'tiff packed':TIFF_PACKED, 'png mode':('16', 'L', 'LA', 'RGB', 'RGBA', 'P'), 'jpeg mode':('L', 'RGB'), 'jpeg how':JPEG_HOW, 'jpeg end':('.jpg', '.jpeg', '.JPG')}
 TO_EACH = ('format', *dict.fromkeys(itertools.chain(*(f.uses for f in FORMATS.values()))))
 TO_ALL = tuple(d for d in DIMENSIONS if d not in TO_EACH)
 
 # ------------------------------------------------------------ what goes together, what is refused
 CANNOT = ( # what nobody can write: all options of a line together
+    {'slice axis':('last',), 'format':('tiff',)}, # its pages come first
     {'tiff kind':('imagej',), 'array numbers':('i2', 'i4', 'i8', 'f2', 'f8')},
     {'tiff kind':('ome',), 'array numbers':('f2', 'i8')},
     {'tiff packed':('lzw',), 'array numbers':('i2', 'i8', 'f2', 'f8')},
@@ -504,8 +508,7 @@ CANNOT = ( # what nobody can write: all options of a line together
 REFUSED = ( # what the product refuses, and the words that it must use
     ({'keep':('mm:7:13',), 'format':('npy', 'tiff'), 'picture layout':('one',)}, 'no spacing'),
     ({'tiff packed':('lzw',), 'picture layout':('one',)}, 'compressed with LZW'),
-    ({'dicom axes':SIDEWAYS, 'truth':('square', 'oblong'), 'dicom layout':('files',)}, 'not axial'),
-    ({'nifti unit':('micron',)}, 'implausible spacing'))
+    ({'dicom axes':SIDEWAYS, 'truth':('square', 'oblong'), 'dicom layout':('files',)}, 'not axial'))
 PENDING = { # (dimension, option) -> why it is not drawn yet
     ('dicom start', 'bare'):'pixels without a transfer syntax are not read',
     ('dicom uids', 'equal'):'equal instance numbers count as duplicates',
@@ -553,7 +556,7 @@ def write(how, folder):
     for name,hu,one in zip(names, truth.heads, how['heads']):
         head = Head(name, VALUES[how['values']](hu), truth.mm)
         file = put_in_place(tree, how['place'], name, not in_one_file(one))
-        numbers.append(FORMATS[one['format']].write(file, head, one))
+        numbers.append(FORMATS[one['format']].write(file, head, how|one))
     for name,content in JUNK[how['junk']].items():
         (tree/name).parent.mkdir(exist_ok=True)
         (tree/name).write_bytes(content)
@@ -565,7 +568,7 @@ def write(how, folder):
 
 def said(how, table, tree):
     "Options that a user gives"
-    out = dict(modality='CT', slices=how['keep'], **SAID[how['values']], **TOLD[how['told']], **HEADERS[how['header']][3])
+    out = dict(modality='CT', slices=how['keep'], slice_axis=how['slice axis'], **SAID[how['values']], **TOLD[how['told']], **HEADERS[how['header']][3])
     if how['label of']=='slice': out['slice_column'] = HEADERS[how['header']][2]
     any_name = '|'.join(map(re.escape, WHO[how['who']][0]))
     if how['place'] in SAID_OF_PLACE: out['subject'] = SAID_OF_PLACE[how['place']].format(any=any_name)
