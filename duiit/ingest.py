@@ -569,8 +569,12 @@ def _plan(pieces, left, recipe, raw):
         if not why and labels.setdefault(p.subject, p.label)!=p.label: raise InputError(f"{raw}: subject {p.subject} has the {recipe.label_name} {labels[p.subject]:g} and {p.label:g}. Correct the table of labels")
     if not good:
         why = reasons(left)
-        raise InputError(f"{raw}: nothing here can be used as {recipe.name}. " + (f"Left out: {'; '.join(f'{r.reason} ({r.images})' for r in why.itertuples())}" if len(why) else 'No images were found'))
+        raise InputError(f"{raw}: nothing here can be used as {recipe.name}. " + (f"Left out: {'; '.join(_said(r) for r in why.itertuples())}" if len(why) else 'No images were found'))
     return good,left
+
+def _said(r):
+    "A row of `reasons` in words"
+    return f"{r.reason} ({r.images})"+(f": {r.detail}" if r.detail else '')
 
 def reasons(
     left,          # list of `Left`
