@@ -134,6 +134,10 @@ def group_value(groups, group, tag):
     items = (g.get(group) for g in groups)
     return next((v for i in items if i and (v := i[0].get(tag)) is not None), None)
 
+def _plain_text(v):
+    "A value of a tag, or several, as one text"
+    return str(v) if isinstance(v, (str, int, float)) else '\\'.join(map(str, v))
+
 def _frame_headers(d, h):
     "A `Header` for every frame of an enhanced file; `h` where the file does not describe its frames"
     many = frame_groups(d)
@@ -141,8 +145,8 @@ def _frame_headers(d, h):
     out = []
     for k,groups in enumerate(many):
         p = {name:read(group_value(groups, group, tag)) for name,(group,tag,read) in PLACE.items()}
-        said = {name:_texts(group_value(groups, group, tag)) for name,(group,tag) in VOLUME.items()}
-        volume = ', '.join(f"{name} {' '.join(v)}" for name,v in said.items() if v)
+        said = {name:group_value(groups, group, tag) for name,(group,tag) in VOLUME.items()}
+        volume = ', '.join(f'{name} {_plain_text(v)}' for name,v in said.items() if v is not None)
         t = h.tags._replace(frames=None, volume=volume, orientation=p['orientation'], spacing=p['spacing'], rescale=p['rescale'], units=h.tags.units or p['rescale'],
                             slope=p['slope'] is not None, intercept=p['intercept'] is not None)
         out.append(Header(h.path, f'{h.instance}#{k}', p['position'], k+1, h.acquired, t, k))
@@ -186,7 +190,7 @@ def _stored_digest(path):
 
 def is_copy(a:Header, b:Header)->bool:
     "Whether two files of one person hold the same pixels; equal instance numbers alone say nothing in de-identified data"
-    return a.tags.subject==b.tags.subject and a.frame==b.frame and _stored_digest(a.path)==_stored_digest(b.path)
+    return (a.tags.subject, a.tags.modality, a.frame)==(b.tags.subject, b.tags.modality, b.frame) and _stored_digest(a.path)==_stored_digest(b.path)
 
 def headers(
     folder,       # a tree of DICOM files, with any names; other files in it are ignored
