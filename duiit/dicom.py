@@ -67,6 +67,17 @@ class Header(NamedTuple):
 _alone = ['SOPInstanceUID','ImagePositionPatient','InstanceNumber','AcquisitionTime','RadiopharmaceuticalInformationSequence','BitsAllocated','SamplesPerPixel','RescaleSlope','RescaleIntercept','ModalityLUTSequence']
 _plain = ('1.2.840.10008.1.2','1.2.840.10008.1.2.1','1.2.840.10008.1.2.2') # uncompressed transfer syntaxes
 
+@lru_cache(None)
+def _tag(keyword):
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.tag import BaseTag
+    return BaseTag(tag_for_keyword(keyword))
+
+def _value(d, keyword):
+    "The value of a tag or None; by number, since pydicom looks names up slowly"
+    tag = _tag(keyword)
+    return d[tag].value if tag in d else None
+
 def _tracer_names(item):
     "What an item of RadiopharmaceuticalInformationSequence says about its nuclide, as one text"
     said = [item.get('Radiopharmaceutical')]
@@ -75,11 +86,11 @@ def _tracer_names(item):
 
 def _tags(d):
     "`Tags` of a data set"
-    get = lambda o,fields: [read(o.get(tag)) for tag,read in fields.values()]
+    get = lambda o,fields: [read(_value(o, tag)) for tag,read in fields.values()]
     dose = d.get('RadiopharmaceuticalInformationSequence') or [{}]
     ours = 0x70530010 not in d or _text(d[0x70530010].value).startswith('Philips')
     philips = [_number(d[t].value) if ours and t in d else None for t in PHILIPS.values()]
-    scale = dict(nuclide=_tracer_names(dose[0]), slope='RescaleSlope' in d, intercept='RescaleIntercept' in d, lut='ModalityLUTSequence' in d)
+    scale = dict(nuclide=_tracer_names(dose[0]), slope=_tag('RescaleSlope') in d, intercept=_tag('RescaleIntercept') in d, lut=_tag('ModalityLUTSequence') in d)
     return Tags(*get(d, SHARED), *get(dose[0], TRACER), *philips, _text(d.file_meta.get('TransferSyntaxUID')), **scale)
 
 def _cut_off(d, t, f):
