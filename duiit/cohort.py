@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['META', 'TIFF', 'NIFTI', 'ORIENTATION', 'TURNS', 'PAGES', 'UNITS', 'UNIT_NAMES', 'ASSUMED', 'NO_FORM', 'IDENTITY',
-           'DEFAULTS', 'NO_SPACING', 'NO_SLOPE', 'TURNED', 'Norm', 'fit_norm', 'check_meta', 'Complaints', 'turned',
-           'read_tiff', 'read_npy', 'slice_axis', 'Nifti', 'nifti_volume', 'read_image', 'Slices', 'Cohort',
-           'load_regions', 'truth_rows', 'load_truth']
+           'DEFAULTS', 'NO_SPACING', 'NO_SLOPE', 'TURNED', 'PLAUSIBLE', 'Norm', 'fit_norm', 'check_meta', 'Complaints',
+           'turned', 'read_tiff', 'read_npy', 'slice_axis', 'Nifti', 'nifti_volume', 'read_image', 'Slices', 'Cohort',
+           'load_regions', 'Plausible', 'unit_of', 'contradiction', 'range_warnings', 'truth_rows', 'load_truth']
 
 # %% ../nbs/01_cohort.ipynb #c002
 import csv, json, logging, math, os, re, shutil, tempfile, unicodedata
@@ -762,6 +762,77 @@ def save(self:Cohort,
     finally: shutil.rmtree(tmp)
     return folder
 
+# %% ../nbs/01_cohort.ipynb #c067b
+@dataclass(frozen=True)
+class Plausible:
+    "What values of one unit can be in pictures of heads"
+    low:float            # nothing lies below
+    high:float           # hardly anything lies above
+    air:float=None       # a whole picture has values below, since air is around the head; None: any
+    tissue:tuple=None    # (lowest, highest) median of what is not background that certainly belongs to another scale
+    peak:tuple=None      # (lowest, highest) 99.9th percentile that can be; anything else is certainly another scale
+    advice:str=''        # what the usual cause is
+
+PLAUSIBLE = {
+    'HU':Plausible(-1024., 3071., air=-200., tissue=(700., 1400.), advice="stored numbers without their offset (HU + 1024 or HU + 1000) look like this: apply RescaleIntercept, or `scl_inter` of NIfTI"),
+    'SUV':Plausible(-.5, 60., peak=(.1, 100.), advice="Bq/ml or stored numbers look like this: divide by the injected dose per gram of body weight"),
+    'Bq/ml':Plausible(-1e4, 1e7, peak=(10., 1e8), advice="is this SUV?"),
+    '8-bit grey':Plausible(0., 255., peak=(1., 255.5), advice="these are more than 8 bits: give the unit of what is stored"),
+}
+_same_unit = {'hu':'HU', 'hounsfield':'HU', 'hounsfield units':'HU', 'suv':'SUV', 'suvbw':'SUV', 'suv bw':'SUV', 'g/ml':'SUV', 'gml':'SUV', 'bq/ml':'Bq/ml', 'bqml':'Bq/ml', '8-bit grey':'8-bit grey', '8-bit gray':'8-bit grey', '8-bit':'8-bit grey'}
+
+def unit_of(
+    text, # as people write a unit, such as 'hu' or 'SUVbw'
+)->str:   # the key of `PLAUSIBLE`, or `text` where it is none
+    "One spelling for each unit that is known"
+    return _same_unit.get(str(text).strip().lower(), str(text).strip())
+
+# %% ../nbs/01_cohort.ipynb #c067c
+def _tissue(x):
+    "Median of what is not background, and the share of it within 150 of that median"
+    lo,hi = (float(v) for v in np.percentile(x, (1, 99)))
+    body = x[x>lo+.25*(hi-lo)]
+    if not body.size: return lo,0.
+    middle = float(np.median(body))
+    return middle,float((np.abs(body-middle)<150).mean())
+
+def contradiction(
+    unit:str,      # what the pixels are said to be
+    x:np.ndarray,  # (n, H, W) pictures of one source
+)->str:            # '' where there is none
+    "Says why these values cannot be in that unit, where that is certain"
+    p = PLAUSIBLE.get(unit_of(unit))
+    if p is None or not x.size: return ''
+    some = np.asarray(x[..., ::2, ::2], np.float32)
+    found = f"values from {some.min():g} to {some.max():g}"
+    if p.peak:
+        top = float(np.percentile(some, 99.9))
+        if not p.peak[0]<=top<=p.peak[1]: return f"{found}, called {unit}: the highest ones lie within {p.peak[0]:g} and {p.peak[1]:g} in a head; {p.advice}"
+    if p.tissue and some.min()>p.air:
+        middle,share = _tissue(some)
+        if p.tissue[0]<=middle<=p.tissue[1] and share>.5: return f"{found}, called {unit}: tissue lies near {middle:.0f} and no air lies below {p.air:g}; {p.advice}"
+    return ''
+
+def range_warnings(
+    unit:str,   # of the cohort
+    low:float,  # the lowest value of all its pictures
+    high:float, # the highest one
+)->list:        # of sentences
+    "What is odd about the range of a cohort's values, but could have a harmless reason"
+    p = PLAUSIBLE.get(unit_of(unit))
+    if p is None: return []
+    found = f"Values go from {low:g} to {high:g} {unit}, expected are {p.low:g} to {p.high:g}"
+    out = [f"{found}: is the unit right?"] if low<p.low or high>p.high else []
+    if p.air is not None and low>p.air: out.append(f"{found}: there is no air below {p.air:g}. Were the pictures windowed or cropped, or was an offset lost?")
+    return out
+
+def _range_warnings(self):
+    "`range_warnings` of a `Cohort`, and the first image that contradicts its unit"
+    if unit_of(self.unit) not in PLAUSIBLE: return []
+    out = range_warnings(self.unit, float(min(x.min() for x in self.images)), float(max(x.max() for x in self.images)))
+    odd = next(((s,w) for s,x in zip(self.frame.subject, self.images) if (w:=contradiction(self.unit, x[None]))), None)
+    return [f"{self.name}: {w}" for w in out]+([f"{self.name}: subject {odd[0]}: {odd[1]}"] if odd else [])
+
 # %% ../nbs/01_cohort.ipynb #c069
 def _label_warnings(self):
     m,s = self.meta,self.subjects.label
@@ -791,7 +862,7 @@ def _image_warnings(self):
 def warnings(self:Cohort)->list: # one sentence each; empty if nothing is odd
     "What is not wrong by itself but should be read before the results"
     assumed = [f'{self.name}: {note}' for note in getattr(self.images, 'notes', ())]
-    return _label_warnings(self)+_image_warnings(self)+assumed
+    return _label_warnings(self)+_image_warnings(self)+_range_warnings(self)+assumed
 
 # %% ../nbs/01_cohort.ipynb #c073
 def truth_rows(

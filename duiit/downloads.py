@@ -4,26 +4,28 @@
 
 # %% auto #0
 __all__ = ['MOST', 'PICTURE_SECONDS', 'CT_FORMS', 'CT_ICH', 'CHANNELS', 'LGG_NAME', 'LGG_MRI', 'TABLES', 'PICTURES', 'CONVERT',
-           'AXES', 'SLICES', 'CHANNELS_FIRST', 'FOLDER', 'RECIPES', 'Table', 'read_tables', 'column', 'decimal_mark',
-           'Cell', 'read_numbers', 'read_nifti', 'picture_pieces', 'read_pictures', 'read_jpeg', 'fake_ct_ich',
-           'ct_form', 'find_ct', 'read_ct', 'fake_lgg_mri', 'lgg_form', 'find_lgg', 'read_lgg', 'pick_slices', 'Names',
-           'pair_names', 'class_number', 'Naming', 'Namings', 'Fit', 'Labels', 'match_labels', 'folder_form',
-           'find_folder', 'read_folder', 'fake_folder']
+           'AXES', 'SLICES', 'MODALITY_WORDS', 'CHANNELS_FIRST', 'FOLDER', 'RECIPES', 'Table', 'read_tables', 'column',
+           'decimal_mark', 'Cell', 'read_numbers', 'read_nifti', 'picture_pieces', 'read_pictures', 'read_jpeg',
+           'fake_ct_ich', 'ct_form', 'find_ct', 'read_ct', 'fake_lgg_mri', 'lgg_form', 'find_lgg', 'read_lgg',
+           'pick_slices', 'Names', 'pair_names', 'class_number', 'Naming', 'Namings', 'Fit', 'Labels', 'match_labels',
+           'modality_code', 'Found', 'folder_form', 'find_folder', 'read_folder', 'fake_folder']
 
 # %% ../nbs/07_downloads.ipynb #c002
-import csv, io, math, os, re, unicodedata
-from dataclasses import replace
+import csv, io, json, math, os, re, unicodedata
+from dataclasses import dataclass, replace
 from collections import Counter
 from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np, pandas as pd
-from .core import BLANK, InputError, check_in, is_date, no_number, number, plain, readings, years_of
+from .core import BLANK, InputError, check_in, digest, is_date, no_number, number, plain, readings, years_of
 from .cohort import Complaints, ORIENTATION, TIFF, nifti_volume, read_npy, read_tiff, slice_axis, turned
-from .cohort import _grey, _read_picture
-from .dicom import FDG, HN_PET, UPENN_GBM, headers, read_frame, stack, upright
-from .ingest import PLACEHOLDERS, Left, Piece, Pixels, Recipe, Unusable, brief, check_fetched, files_below, natural, public_name, time_limit, unfetched
+from .cohort import _grey, _read_picture, unit_of
+from .dicom import FDG, HN_PET, UPENN_GBM, Series, check_hu, check_slope, clean_stack, headers, is_derived
+from .dicom import read_frame, read_slices, slices_only, suv_factor, upright
+from .ingest import PLACEHOLDERS, Left, Piece, Pixels, Recipe, Unusable, Warn, brief, check_fetched, files_below
+from .ingest import natural, public_name, time_limit, unfetched
 
 # %% ../nbs/07_downloads.ipynb #c005
 def _decode(b):
@@ -1028,25 +1030,153 @@ def _image_pieces(s, files, label, about):
     small = [f for f in files if f not in alone]
     return [Piece(s, (f,), label, (), about) for f in large]+(picture_pieces(s, small, _numbered(small), label, about) if small else [])
 
-def _by_owner(series, owner):
-    "Rows of a series for each subject in whose folder they lie; files under another name are no part of it"
-    mine = {}
-    for r in series.rows:
-        if r.path in owner: mine.setdefault(owner[r.path], []).append(r)
-    return mine.items()
+# %% ../nbs/07_downloads.ipynb #c048b
+MODALITY_WORDS = { # DICOM's word -> regular expression of how people write it
+    'CT':r'(?<![a-z])(cb)?ct(?![a-z])|tomogra', 'PT':r'(?<![a-z])pe?t(?![a-z])|positron|fdg',
+    'MR':r'(?<![a-z])mri?(?![a-z])|magnet|(?<![a-z])t[12]|flair|dwi|swi(?![a-z])'}
 
-def _dicom_pieces(raw, owner, label, about):
-    "A piece per series, single pictures together; `owner` is {path: subject}, `label(subject)` its label"
-    series,left = headers(raw)
+def modality_code(
+    text, # as people write it, such as MRI, PET or T1
+)->str:   # 'CT', 'MR', 'PT', or the text itself in capitals where it is none of them or several
+    "DICOM's word for a modality"
+    hits = [code for code,words in MODALITY_WORDS.items() if re.search(words, str(text), re.I)]
+    return hits[0] if len(hits)==1 else str(text).strip().upper()
+
+def _of_modality(asked, parts):
+    "The (subject, series) pairs of the modality that was asked for, and the others; `InputError` where it is not clear which one is meant"
+    code,there = modality_code(asked),Counter(modality_code(one.tags.modality) for _,one in parts)
+    if code not in there and code not in MODALITY_WORDS: # a name of the user's own, which one modality may have
+        if len(there)<2: return parts,[]
+        raise InputError(f"modality is {asked!r}, but the DICOM series are {', '.join(f'{m} ({n})' for m,n in there.items())}: give the one that is wanted, since two in one cohort do not compare")
+    mine = [o for o in parts if modality_code(o[1].tags.modality)==code]
+    return mine,[o for o in parts if modality_code(o[1].tags.modality)!=code]
+
+def _suv_or_unit(one):
+    "How a PET series becomes SUV; the unit of the header, and why, where it cannot"
+    try: factor,how = suv_factor(one)
+    except Unusable as e:
+        if one.tags.units!='BQML' or e.reason=='missing tag' and 'RescaleSlope' in e.detail: raise
+        return dict(unit='Bq/ml', why=str(e))
+    return dict(factor=factor, how=how)
+
+def _value_rule(one, unit):
+    "What a reader must know to give values of a series in `unit`; `Unusable` where the header contradicts it"
+    modality,units = modality_code(one.tags.modality),one.tags.units
+    if modality=='CT' and unit=='HU': check_hu(one)
+    if modality!='PT': return {}
+    check_slope(one)
+    if unit=='SUV': return _suv_or_unit(one)
+    if unit=='Bq/ml' and units!='BQML': raise Unusable('units', f"{units or 'Units is missing'}; BQML is needed for Bq/ml")
+    return {}
+
+# %% ../nbs/07_downloads.ipynb #c048c
+@dataclass(frozen=True, eq=False)
+class Found:
+    "A DICOM series that can be used"
+    subject:str
+    series:Series
+    files:tuple   # in the order of slices
+    about:dict    # what a reader needs to know
+
+def _by_owner(series, owner):
+    "(subject, series) for each subject in whose folder files lie, and for each modality: de-identified data may have one number for all"
+    mine = {}
+    for h in series.rows:
+        if h.path in owner: mine.setdefault((owner[h.path], h.tags.modality), []).append(h)
+    return [(s, Series(rows)) for (s,_),rows in mine.items()]
+
+def _found(s, one, unit):
+    "List of `Found` and of `Left` of one series; where it is no stack but lies in several folders, each folder is tried on its own"
+    try: rule = _value_rule(one, unit)
+    except Unusable as e: return [],[replace(one.left(e.reason, e.detail), subject=s)]
+    if len(one)==1 and one.tags.spacing and one.rows[0].frame is None:
+        return [Found(s, one, (Path(one.rows[0].path),), dict(mm=one.tags.spacing) | rule)],[]
+    try: st,odd = clean_stack(one, any_plane=True)
+    except Unusable as e:
+        folders = {}
+        for h in one.rows: folders.setdefault(os.path.dirname(h.path), []).append(h)
+        if len(folders)<2: return [],[replace(one.left(e.reason, e.detail), subject=s)]
+        both = [_found(s, Series(rows), unit) for rows in folders.values()]
+        return [f for found,_ in both for f in found],[o for _,left in both for o in left]
+    place = dict(axes=st.axes, gap=st.gap, numbers=st.numbers) | ({} if st.frames is None else dict(frames=st.frames))
+    return [Found(s, one, st.files, place | rule)],[replace(o, subject=s) for o in odd]
+
+# %% ../nbs/07_downloads.ipynb #c048d
+def _original(found):
+    "`Found` without series derived from others where the subject has an original one; those as `Left`"
+    whole = {f.subject for f in found if not is_derived(f.series.tags)}
+    out = [f for f in found if is_derived(f.series.tags) and f.subject in whole]
+    text = 'an original series lies beside it'
+    return [f for f in found if f not in out],[replace(f.series.left('not an original image', text), subject=f.subject) for f in out]
+
+def _in_one_unit(found, window):
+    "`Found` in one unit: series without SUV are left out, unless none has it and no window in SUV was given; `Left`; notes"
+    bare = [f for f in found if 'unit' in f.about]
+    if bare and len(bare)==len(found) and not window:
+        why = bare[0].about['why']
+        return found,[],[Warn(f"SUV was asked for, but the headers say BQML and not what SUV needs ({why}): values stay in Bq/ml, which compares people badly.")]
+    left = [replace(f.series.left('no SUV', f.about['why']), subject=f.subject) for f in bare]
+    return [f for f in found if f not in bare],left,[]
+
+def _id_notes(raw, parts):
+    "Sentences on two persons in one folder, and on one person in two; ids are hashed"
+    ids,whose,out = {},{},[]
+    for h,s in ((h, s) for s,one in parts for h in one.rows if h.tags.subject):
+        ids.setdefault(s, {}).setdefault(h.tags.subject, h.path)
+        whose.setdefault(h.tags.subject, {})[s] = 1
+    for s,many in ids.items():
+        if len(many)<2: continue
+        folder = os.path.relpath(os.path.commonpath([os.path.dirname(f) for f in many.values()]), raw)
+        out.append(f"{public_name(folder)}: the images of subject {public_name(s)} have {len(many)} PatientIDs (hashed: {', '.join(sorted(map(digest, many)))}): is this one person?")
+    for p,many in whose.items():
+        if len(many)>1 and len(whose)>1: out.append(f"The subjects {', '.join(map(public_name, list(many)[:5]))} have one PatientID (hashed: {digest(p)}): is this one person under two names?")
+    return [Warn(o) for o in out[:5]]+([Warn(f'{len(out)-5} more findings on PatientIDs.')] if len(out)>5 else [])
+
+def _unit_notes(found, unit):
+    "Sentences on how values came to be in their unit, and on what is not known of them"
+    tags = [f.series.tags for f in found]
+    how = Counter(f.about['how'] for f in found if 'how' in f.about)
+    units = Counter(t.units or 'no unit' for t in tags if modality_code(t.modality)=='PT')
+    lost = sum(modality_code(t.modality)=='CT' and not (t.intercept or t.lut) for t in tags)
+    unsaid,derived = sum(t.rescale.upper()=='US' for t in tags),sum(map(is_derived, tags))
+    out = [f"SUV from: {'; '.join(f'{h} ({n} series)' for h,n in how.most_common())}."] if how else []
+    if unit not in ('SUV','Bq/ml') and len(units)>1: out.append(Warn(f"PET series hold different units ({', '.join(f'{u}: {n}' for u,n in units.items())}), which do not compare: ask for the unit SUV."))
+    if unit!='HU' and lost: out.append(Warn(f"{lost} CT series have no RescaleIntercept: their values are stored numbers on an unknown scale."))
+    if unit=='HU' and unsaid: out.append(Warn(f"RescaleType of {unsaid} series is US (unspecified): their values were taken for HU."))
+    if derived: out.append(Warn(f"{derived} series are derived from other images, as ImageType says, and no original lies beside them."))
+    return out
+
+# %% ../nbs/07_downloads.ipynb #c048e
+def _dicom_pieces(
+    raw, owner, label, about,             # the folder; {path: subject}; label(subject); about(subject)
+    modality='', unit='', window='', **o, # as they were asked for
+)->tuple:                                 # list of `Piece`, list of `Left`, list of notes
+    "A piece per series, single pictures together"
+    series,left = headers(raw, named=False)
     left = [replace(o, subject=owner.get(o.file, '')) for o in left if o.file in owner]
+    parts = [o for one in series for o in _by_owner(one, owner)]
+    mine,other = _of_modality(modality, parts)
+    left += [replace(one.left('other modality', f'{modality} was asked for'), subject=s) for s,one in other]
+    found = []
+    for s,one in mine:
+        kept,out = slices_only(one)
+        left += [replace(o, subject=s) for o in out]
+        good,bad = _found(s, kept, unit_of(unit)) if kept else ([], [])
+        found,left = found+good,left+bad
+    found,derived = _original(found)
+    found,bare,told = _in_one_unit(found, window)
+    notes = [*told, *_id_notes(raw, mine), *_unit_notes(found, unit_of(unit))]
+    return _pieces_of(found, label, about),left+derived+bare,notes
+
+def _pieces_of(found, label, about):
+    "A `Piece` for each series, and for the single pictures of a subject that are alike"
     pieces,single = [],{}
-    for s,one in ((s, replace(one, rows=rows)) for one in series for s,rows in _by_owner(one, owner)):
-        if len(one)==1 and one.tags.spacing: single.setdefault((s, one.tags.spacing), []).append(Path(one.rows[0].path)); continue
-        try: st = stack(one, any_plane=True)
-        except Unusable as e: left.append(replace(one.left(e.reason, e.detail), subject=s))
-        else: pieces.append(Piece(s, st.files, label(s), (), (*about(s), ('axes', st.axes), ('gap', st.gap), ('numbers', st.numbers))))
-    for (s,mm),files in single.items(): pieces += picture_pieces(s, files, _numbered(files), label(s), (*about(s), ('mm', mm)))
-    return pieces,left
+    for f in found:
+        what = (*about(f.subject), *((k, v) for k,v in f.about.items() if k!='why'))
+        if 'axes' in f.about: pieces.append(Piece(f.subject, f.files, label(f.subject), (), what))
+        else: single.setdefault((f.subject, json.dumps(what)), (what, []))[1].extend(f.files)
+    for (s,_),(what,files) in single.items(): pieces += picture_pieces(s, files, _numbered(files), label(s), what)
+    return pieces
 
 # %% ../nbs/07_downloads.ipynb #c049
 def _pair_of(text, what):
@@ -1179,12 +1309,15 @@ def find_folder(raw, labels='', slices='all', slice_axis='', spacing_mm='', slic
         owner |= {str(f):s for f in here if kinds[f]=='dicom'}
         others = [f for f in here if kinds[f]!='dicom']
         pieces += _image_pieces(s, others, cell[s].value, _about(known, s, slices, axis, mm, name))
+    told = []
+    def label(s): return cell[s].value
+    def about(s): return _about(known, s, slices, axis, mm, name)
     if owner:
-        more,bad = _dicom_pieces(raw, owner, lambda s: cell[s].value, lambda s: _about(known, s, slices, axis, mm, name))
+        more,bad,told = _dicom_pieces(raw, owner, label, about, unit=unit, **o)
         pieces,left = pieces+more,left+bad
     if slice_column: _check_slices(known, pieces, table)
     left += [Left(i, '', 'no images', slices=0) for i in known.idle]
-    return pieces,left,_folder_notes(known.notes, kinds, slices, unit)
+    return pieces,left,[*_folder_notes(known.notes, kinds, slices, unit), *told]
 
 # %% ../nbs/07_downloads.ipynb #c052
 def _folder_notes(notes, kinds, slices, unit):
@@ -1237,10 +1370,14 @@ def _read_flat(f, axis): return _read_picture(f, [])
 _readers = {'.npy':_read_array, '.tif':_read_pages, '.tiff':_read_pages,
             '.png':_read_flat, '.jpg':_read_flat, '.jpeg':_read_flat}
 
+def _in_unit(x, about):
+    "Values times the factor to SUV, where the header gave one"
+    return x if 'factor' not in about else x*np.float32(about['factor'])
+
 def _decode_any(about):
     "path -> (H, W), or `Pixels` with the chosen slices of a file that holds several"
     def decode(f):
-        x = read_frame(f) if _kind(f)=='dicom' else _readers[f.suffix.lower()](f, about['axis'])
+        x = _in_unit(read_frame(f), about) if _kind(f)=='dicom' else _readers[f.suffix.lower()](f, about['axis'])
         if x.dtype.kind not in 'buif': raise Unusable('not a grey picture', f'values of type {x.dtype}')
         if x.ndim!=3: return x
         if min(x.shape[1:])<8: raise Unusable('not a grey picture', f'shape {x.shape}')
@@ -1256,7 +1393,7 @@ def read_folder(piece):
     else:
         notes = ()
         if 'axes' in about:
-            x,mm = upright(np.stack([read_frame(f) for f in piece.files]), about['axes'])
+            x,mm = upright(_in_unit(np.stack(list(read_slices(piece.files, about.get('frames')))), about), about['axes'])
             numbers = np.array(about['numbers']) if len(x)==len(about['numbers']) else np.arange(1, len(x)+1)
         else: x,numbers,mm,notes = read_nifti(piece.files[0])
         k = pick_slices(about['slices'], len(x), mm and mm[0])

@@ -392,7 +392,7 @@ def quality_of(run:Run, slices:dict)->tuple: # Table `quality` or None; arrays o
 def hides(run:Run, name:str): # A function of encoded images `(n, H, W)` that gives a mask of the same shape, or `None`
     "What a source's pictures must not show: everything within 15 mm of the outline of a person's head; phantoms have no face"
     m = run.data.sources[name].meta
-    return None if m['phantom'] or run.study.faces else lambda y: blank_face(y, m['spacing_mm'])<=y.min()
+    return None if m['phantom'] or run.study.faces else lambda y: blank_face(y, m['spacing_mm'], window=(-1., 1.))<=y.min()
 
 # %% ../nbs/15_runs.ipynb #c031
 def probes_of(run:Run, slices:dict)->pd.DataFrame:

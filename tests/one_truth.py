@@ -509,11 +509,6 @@ REFUSED = ( # what the product refuses, and the words that it must use
     ({'keep':('mm:7:13',), 'format':('npy', 'tiff'), 'picture layout':('one',)}, 'no spacing'),
     ({'tiff packed':('lzw',), 'picture layout':('one',)}, 'compressed with LZW'),
     ({'dicom axes':SIDEWAYS, 'truth':('square', 'oblong'), 'dicom layout':('files',)}, 'not axial'))
-PENDING = { # (dimension, option) -> why it is not drawn yet
-    ('dicom start', 'bare'):'pixels without a transfer syntax are not read',
-    ('dicom uids', 'equal'):'equal instance numbers count as duplicates',
-    ('dicom layout', 'enhanced'):'functional groups are not read'}
-
 def goes(option, how): return all(how.get(d) in options for d,options in option.items())
 
 @lru_cache
@@ -530,8 +525,7 @@ def can_be(how):
     return all(fits(extremes(how['values']), n, slope) for n in numbers)
 
 def choices(dimension, how):
-    options = [o for o in DIMENSIONS[dimension] if (dimension, o) not in PENDING]
-    return [o for o in options if can_be(how|{dimension:o})]
+    return [o for o in DIMENSIONS[dimension] if can_be(how|{dimension:o})]
 
 def compose(choose, whole={}, heads=({}, {}, {})):
     "An encoding: `choose` one of a list for each dimension that is not given"
