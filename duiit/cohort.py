@@ -214,7 +214,7 @@ def _check_bytes(path, f, a):
     "`Unusable` where size and pixels of a TIFF do not agree: pages and bytes are counted"
     size = os.stat(path).st_size
     if .6*size<a.nbytes<=size: return
-    n = sum(not p.is_reduced for p in f.pages)
+    n = sum(not p.keyframe.is_reduced for p in f.pages)
     used = len(a) if a.ndim==3 and n>1 else 1
     if used!=n: raise Unusable('pages of several sizes', f'{used} of {n} pages are alike')
     tags = f.pages[0].tags

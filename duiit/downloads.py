@@ -22,7 +22,7 @@ import numpy as np, pandas as pd
 from .core import BLANK, InputError, check_in, digest, is_date, no_number, number, plain, readings, years_of
 from .cohort import Complaints, ORIENTATION, TIFF, nifti_volume, read_npy, read_tiff, slice_axis, turned
 from .cohort import _grey, _read_picture, unit_of
-from .dicom import FDG, HN_PET, UPENN_GBM, Series, check_hu, check_slope, clean_stack, headers, is_derived
+from .dicom import FDG, HN_PET, UPENN_GBM, Series, begins_like_dicom, check_hu, check_slope, clean_stack, headers, is_derived
 from .dicom import read_frame, read_slices, slices_only, suv_factor, upright
 from .ingest import PLACEHOLDERS, Left, Piece, Pixels, Recipe, Unusable, Warn, brief, check_fetched, files_below
 from .ingest import natural, public_name, time_limit, unfetched
@@ -728,7 +728,7 @@ def _kind(f):
     named = not re.fullmatch(r'\.?[\d.]*', f.suffix)
     if name.endswith(TABLES) or named and not f.is_file(): return ''
     if not f.exists(): return 'dicom' # a link that leads nowhere; `check_fetched` says so
-    with open(f, 'rb') as b: return 'dicom' if b.read(132)[128:]==b'DICM' else ''
+    with open(f, 'rb') as b: return 'dicom' if begins_like_dicom(b.read(132)) else ''
 
 def _stem(name): return re.sub(r'(\.nii)?\.[^.]*$', '', name, flags=re.I)
 

@@ -133,6 +133,7 @@ def _ring(shape, n=2):
 def _mode(values):
     "The middle of the shortest interval that holds a quarter of the values"
     v = np.sort(values)
+    if len(v)==1: return float(v[0])
     n = max(1, len(v)//4)
     k = int(np.argmin(v[n:]-v[:len(v)-n]))
     return float(v[k]+v[min(k+n, len(v)-1)])/2

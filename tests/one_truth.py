@@ -508,7 +508,8 @@ CANNOT = ( # what nobody can write: all options of a line together
 REFUSED = ( # what the product refuses, and the words that it must use
     ({'keep':('mm:7:13',), 'format':('npy', 'tiff'), 'picture layout':('one',)}, 'no spacing'),
     ({'tiff packed':('lzw',), 'picture layout':('one',)}, 'compressed with LZW'),
-    ({'dicom axes':SIDEWAYS, 'truth':('square', 'oblong'), 'dicom layout':('files',)}, 'not axial'))
+    ({'dicom axes':SIDEWAYS, 'truth':('square', 'oblong')}, 'not axial'),
+    ({'dicom tags':('bare',), 'values':('hu',)}, 'RescaleIntercept'))
 def goes(option, how): return all(how.get(d) in options for d,options in option.items())
 
 @lru_cache
