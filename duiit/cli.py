@@ -201,7 +201,7 @@ def cost(
     total = (total + START*(long+(len(runs)>long)))*s.splits
     said = [r.get('status') for r in states(s, reports).values()]
     done, stale = said.count('done'), said.count('stale')
-    print(f"{s.name}: {len(A)} arms on {s.splits} split{'s'*(s.splits>1)} are {len(runs)*s.splits} runs ({long*s.splits} train a translator, {steps} steps each; {done} runs are there already{f', {stale} were made from other data or settings and are trained again' if stale else ''}). "
+    print(f"{s.name}: {len(A)} arms on {s.splits} split{'s'*(s.splits>1)} are {len(runs)*s.splits} runs ({long*s.splits} train a translator, {steps} steps each; {done} runs are there already{f', {stale} stale: made from other data or settings, and trained again' if stale else ''}). "
           f"From scratch about {total/jobs/60:.0f} min on {jobs} at a time ({device}); what was finished stays, and the same command goes on after any interruption.")
 
 # %% ../nbs/20_cli.ipynb #c014

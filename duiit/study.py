@@ -278,9 +278,10 @@ class Study:
         for o in self.sets: check_in('set of arms', o, ('main','controls','sweep'))
         for k in self.full: check_in("field of a study in 'full':", k, [f.name for f in fields(Study)])
         check_in('kind of split', self.by, ('subject','block','slice','counts'))
-        for a in self.arms+self.without: check_in('arm', a, arms(self.target, self.sources))
+        A = arms(self.target, self.sources)
+        for a in self.arms+self.without: check_in('arm', a, A)
         for k in self.change: check_in('field of a preset', k, [f.name for f in fields(Preset)])
-        for v in self.vary: varied(v, arms(self.target, self.sources), replace(PRESETS[self.preset], **self.change))
+        for v in self.vary: varied(v, A, replace(PRESETS[self.preset], **self.change))
         if self.splits<1: raise InputError(f"study {self.name!r}: splits={self.splits}, but at least 1 is needed")
 
 # %% ../nbs/08_study.ipynb #c030

@@ -1,5 +1,5 @@
 """A study never goes stale: what a run was made from is compared with what its study declares now, by the engine, the progress and the report alike."""
-import json, subprocess, sys
+import json, os, subprocess, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
@@ -13,7 +13,7 @@ from duiit.runs import declare, make_cohorts
 from duiit.study import Study, load_study, notebooks_of, runs_of
 from kills import checkout
 
-BIN = Path(sys.executable).parent
+BIN, ROOT = Path(sys.executable).parent, Path(__file__).parents[1]
 
 # ------------------------------------------------------------ a study of made-up heads
 def head(seed, size=16):
@@ -175,7 +175,7 @@ def test_progress_cost_report_and_engine_agree(study, tmp_path, capsys):
     relabel('pet')(study); say('cohorts')
     assert [p.name for p in pages if not p.exists()]==['mix-ct-pet-split0.ipynb','short-split0.ipynb'] # the engine makes these again
     assert '5 of 7 runs done, 2 stale' in say('progress')
-    assert '5 runs are there already, 2 were made from other data or settings' in say('cost')
+    assert '5 runs are there already, 2 stale: made from other data or settings' in say('cost')
     t = collect(reports/'mine')
     stale = t['runs'][t['runs'].status=='stale']
     assert set(stale.arm)==PET and stale.reason.str.contains('labels or another window of pet than the study has now').all()
@@ -210,9 +210,13 @@ def test_two_studies_of_one_name(tmp_path, monkeypatch):
     a.unlink(); cli.claim(str(b), folder) # it was moved
 
 # ------------------------------------------------------------ a closed pipe
-@pytest.mark.parametrize('command', [['--help'], ['cohort','--help'], ['nothing']])
-@pytest.mark.parametrize('start', [[str(BIN/'duiit')], [sys.executable,'-m','duiit.cli'], [sys.executable,'-u','-m','duiit.cli']])
-def test_a_closed_pipe_ends_silently(command, start, tmp_path):
+@pytest.mark.parametrize('start,command', [
+    ([str(BIN/'duiit')], ['--help']),
+    ([sys.executable,'-m','duiit.cli'], ['cohort','--help']),
+    ([sys.executable,'-u','-m','duiit.cli'], ['--help']),
+    ([str(BIN/'duiit')], ['nothing']),
+])
+def test_a_closed_pipe_ends_silently(start, command):
     p = subprocess.Popen(start+command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.close() # before anything is written
     said, status = p.stderr.read().decode(), p.wait()
@@ -220,9 +224,76 @@ def test_a_closed_pipe_ends_silently(command, start, tmp_path):
     else: assert status in (0, 141) and said=='' # argparse ends with 0
 
 # ------------------------------------------------------------ names
-NAMES = ['2024_05', '007', '1e3', 'no', '2024-05-01', 'mine 2', "o'brien", 'a&b', 'grösse']
+NAMES = ['2024_05', '007', '1e3', 'no', '2024-05-01', 'mine 2', "o'brien", 'a&b', 'grösse', '{x}', 'a$b', 'a$(b)', 'a"b', '-x', 'a,b', 'a#b']
+ECHO = """echo: ; @printf '%s' "$$DUIIT_STUDY"
+again: ; @$(MAKE) --no-print-directory echo"""
 
-def engine(where, *args, **env):
-    import os
-    r = subprocess.run([str(BIN/'snakemake'), '-n', '-c', '1', '--quiet', 'rules', *args], cwd=where, capture_output=True, text=True, env=os.environ|dict(PATH=f"{BIN}:{os.environ['PATH']}")|env)
-    return r.returncode, r.stdout+r.stderr
+@pytest.mark.parametrize('name', NAMES)
+def test_make_hands_on_a_name_as_it_is_written(name):
+    def said(**given): return subprocess.run(['make', '--eval', ECHO, 'again', *[f'{k}={v}' for k,v in given.items()]], cwd=ROOT, capture_output=True, text=True).stdout
+    assert said(STUDY=name)==name
+    assert said(COHORTS=name)==f'{name}/' # a folder, never a study of the package
+
+@pytest.mark.parametrize('name', NAMES[:9])
+def test_a_folder_of_cohorts_gives_the_study_its_name(name, tmp_path):
+    for c in ('ct','mri'): write_json(tmp_path/name/c/'cohort.json', {})
+    assert load_study(f'{tmp_path}/{name}/').name==name
+    (tmp_path/'link').symlink_to(tmp_path/name)
+    assert load_study(tmp_path/'link').name=='link'
+
+@pytest.mark.parametrize('name', ['{x}', 'a$b', '-x', 'reference', 'smoke', 'a,b'])
+def test_or_is_refused(name, tmp_path):
+    for c in ('ct','mri'): write_json(tmp_path/name/c/'cohort.json', {})
+    with pytest.raises(InputError) as e: load_study(f'{tmp_path}/{name}')
+    assert repr(name) in str(e.value) and '\n' not in str(e.value)
+
+@pytest.mark.parametrize('name', ['a+b', 'x/y', '', 'm,r', '{x}'])
+def test_names_of_cohorts(name):
+    with pytest.raises(InputError, match='cannot be the name of a cohort'): Study('mine', 'x', sources=(name,))
+
+@pytest.mark.parametrize('sources', [('mri','mri'), ('mri','mri-detached')])
+def test_arms_of_one_name(sources):
+    with pytest.raises(InputError, match="two arms would be named"): Study('mine', 'x', sources=sources)
+
+# ------------------------------------------------------------ kernels
+SLOW = """kernel = get_ipython().kernel
+send = kernel.session.send
+def slow(stream, what, *a, **k):
+    import time
+    sent = send(stream, what, *a, **k)
+    if what=='kernel_info_reply': time.sleep(.5) # papermill interrupts the kernel meanwhile
+    return sent
+kernel.session.send = slow
+"""
+
+@pytest.mark.parametrize('quiet', [False, True])
+def test_a_kernel_ends_quietly(quiet, tmp_path):
+    import nbformat
+    code = SLOW+'from duiit.core import quiet_end; quiet_end()'*quiet
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=dict(kernelspec=dict(name='python3', display_name='Python', language='python')))
+    nbformat.write(book, tmp_path/'a.ipynb')
+    r = subprocess.run([str(BIN/'papermill'), str(tmp_path/'a.ipynb'), str(tmp_path/'b.ipynb'), '--no-progress-bar', '--log-level', 'ERROR'], capture_output=True, text=True)
+    assert ('KeyboardInterrupt' in r.stderr)==(not quiet), r.stderr
+
+# ------------------------------------------------------------ all of it
+def test_a_study_is_relabelled_and_run_again(tmp_path):
+    "Study file, folder and cohorts have names that need care"
+    co, place = checkout(tmp_path/'co'), tmp_path/'co'/"Köpfe {x} & Ä's"
+    cohort(place/'ct', 0); cohort(place/'t 1', 1)
+    file = place/"o'brien 2024_05.yaml"
+    file.write_text(json.dumps(dict(cohorts=str(place), sources=['t 1'], arms=['pure-ct','tl-t 1'], splits=1, preset='smoke', fractions=[.5,.2,.3])))
+    def study(*command):
+        r = subprocess.run(command, cwd=co, capture_output=True, text=True, env=by_hand|dict(DUIIT_STUDY=str(file)))
+        assert r.returncode==0, (r.stdout+r.stderr)[-3000:]
+        runs = pd.read_csv(co/'reports'/file.stem/'tables'/'runs.csv')
+        assert set(runs.status)=={'done'}
+        return dict(zip(runs.arm, runs.started)), r.stdout
+    by_hand = os.environ | dict(PATH=f"{co/'.venv'/'bin'}:{os.environ['PATH']}", OMP_NUM_THREADS='1')
+    first, _ = study('snakemake', '--profile', 'profiles/local', '--quiet', 'all')
+    table = place/'t 1'/'cohort.csv'
+    table.write_text(table.read_text().replace(',30.0,', ',31.0,'))
+    second, said = study('make', 'study', f'STUDY={file.relative_to(co)}')
+    assert '1 stale' in said
+    assert (second['pure-ct']==first['pure-ct'], second['tl-t 1']==first['tl-t 1'])==(True, False)
+    page = (co/'reports'/file.stem/'index.html').read_text()
+    assert 'than the study has now' not in page and '2 of 2 runs are finished' in page
