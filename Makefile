@@ -9,8 +9,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 COHORTS ?=
-STUDY ?= $(or $(COHORTS),phantom)
-PRESET ?=
+# the name goes through the environment, as it was written: a shell, YAML or make itself would read some names as something else
+override STUDY := $(or $(value STUDY),$(if $(value COHORTS),$(value COHORTS)/),phantom)
+override PRESET := $(value PRESET)
+export DUIIT_STUDY := $(value STUDY)
+export DUIIT_PRESET := $(value PRESET)
 CORES ?= 2
 # runs at a time: as many as cores, or PER_GPU on each GPU where there are any
 PER_GPU ?= 1
@@ -33,20 +36,21 @@ help: ; @sed -n 's/^#  //p' Makefile
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-GRID = --config study='$(STUDY)' per_gpu=$(PER_GPU) $(if $(PRESET),preset='$(PRESET)')
+ENGINE = snakemake --profile profiles/local --config declared=yes per_gpu=$(PER_GPU)
+ASK = $(if $(PRESET),--preset "$$DUIIT_PRESET")
 # one study at a time; a run that outlived a killed study locks its own folder: it is waited for, never doubled
 study: .venv/ready
 	@flock -n .study.lock true || echo "Another study, or a run that outlived one, is still at work: waiting for it"
 	@flock .study.lock $(MAKE) --no-print-directory locked-study
 
 locked-study:
-	@snakemake --profile profiles/local $(GRID) --unlock >/dev/null 2>&1 || true
-	@duiit cohorts '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
-	@duiit cost '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(JOBS)
-	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)') --jobs $(JOBS) --follow & watch=$$!; \
-	TQDM_DISABLE=1 snakemake --profile profiles/local --cores $(if $(filter 0,$(GPUS)),$(CORES),$(JOBS)) --resources gpu=$(JOBS) --quiet all $(GRID); status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
-	if [ $$status != 0 ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report '$(STUDY)'; exit 1; fi
-	@duiit progress '$(STUDY)' $(if $(PRESET),--preset '$(PRESET)')
+	@duiit cohorts $(ASK) -- "$$DUIIT_STUDY"
+	@duiit cost $(ASK) --jobs $(JOBS) -- "$$DUIIT_STUDY"
+	@$(ENGINE) --unlock >/dev/null 2>&1 || true
+	@duiit progress $(ASK) --jobs $(JOBS) --follow -- "$$DUIIT_STUDY" & watch=$$!; \
+	TQDM_DISABLE=1 $(ENGINE) --cores $(if $(filter 0,$(GPUS)),$(CORES),$(JOBS)) --resources gpu=$(JOBS) --quiet all; status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
+	if [ $$status != 0 ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report -- "$$DUIIT_STUDY"; exit 1; fi
+	@duiit progress $(ASK) -- "$$DUIIT_STUDY"
 
 study-real: .venv/ready
 	@python data/fetch_real.py data/raw/real
@@ -54,7 +58,7 @@ study-real: .venv/ready
 
 # the tables that fit into the repository, without the subjects' labels and predictions
 reference:
-	@mkdir -p reports/reference/$(STUDY); cd reports/$(STUDY) && cp study.json $(foreach t,arms runs metrics summary contrasts fidelity probes drift,tables/$(t).csv) ../reference/$(STUDY)/ && du -sh ../reference/$(STUDY)
+	@to="reports/reference/$$DUIIT_STUDY"; mkdir -p "$$to"; cd "reports/$$DUIIT_STUDY" && cp study.json $(foreach t,arms runs metrics summary contrasts fidelity probes drift,tables/$(t).csv) "../../$$to/" && du -sh "../../$$to"
 
 test: .venv/ready
 	@python -m pytest -n 2 -q tests

@@ -129,7 +129,7 @@ def declared_changes(
     a:dict, b:dict, # Contents of two `study.json`
 )->dict:            # `settings`, `cohorts`, `arms` -> rows (what, in A, in B)
     "How two declarations differ"
-    rest = lambda s: flat({k:v for k,v in s.items() if k not in ('cohorts','arms','contrasts')})
+    rest = lambda s: flat({k:v for k,v in s.items() if k not in ('cohorts','arms','contrasts','settings','idents')}) # hashes say nothing to a reader
     cohorts = lambda s: flat({n:{k:v for k,v in c.items() if k!='labels'} for n,c in s['cohorts'].items()})
     arms = lambda s: flat({r['arm']:{k:v for k,v in r.items() if k not in ('arm','order','about')} for r in s['arms']})
     A, B = ({r['arm'] for r in s['arms']} for s in (a, b))

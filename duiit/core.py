@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLANK', 'IN_YEAR', 'InputError', 'check_in', 'Unusable', 'atomic', 'write_text', 'write_json', 'read_json', 'digest',
            'plain', 'readings', 'number', 'is_date', 'no_number', 'years_of', 'provenance', 'check_parameters',
-           'guard_torchvision']
+           'quiet_end', 'guard_torchvision']
 
 # %% ../nbs/00_core.ipynb #c002
 import difflib, hashlib, json, math, os, platform, re, subprocess, tempfile, unicodedata
@@ -217,6 +217,19 @@ def check_parameters(
     for k,v in own.items():
         t = declared[check_in('parameter', k, declared)]
         if not isinstance(v, t) or isinstance(v, bool)!=(t is bool): raise InputError(f"parameter {k}={v!r}: expected {t.__name__}, not {type(v).__name__}")
+
+# %% ../nbs/00_core.ipynb #c021b
+def quiet_end():
+    "In a kernel: answering a question about the kernel cannot be interrupted; elsewhere nothing happens"
+    import signal
+    from IPython import get_ipython
+    kernel = getattr(get_ipython(), 'kernel', None)
+    if kernel is None: return
+    answer = kernel.shell_handlers['kernel_info_request']
+    def unhurried(*args):
+        signal.signal(signal.SIGINT, signal.SIG_IGN) # the kernel restores its own handler after every message
+        return answer(*args)
+    kernel.shell_handlers['kernel_info_request'] = unhurried
 
 # %% ../nbs/00_core.ipynb #c023
 _torchvision_ops = None # the declarations live as long as this object

@@ -7,9 +7,10 @@ __all__ = ['TRIALS', 'SHORT', 'LOOKS', 'MOST_LOOKED_AT', 'MAKERS', 'Data', 'load
            'encoded', 'labels', 'check_networks', 'check_labels', 'check_units', 'Run', 'perform', 'source_rows',
            'training_sets', 'train', 'more_images', 'searched_policy', 'predictor_steps', 'predictions_of',
            'constant_of', 'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of', 'hides',
-           'probes_of', 'gallery_of', 'looks', 'learnt_from', 'networks_of', 'save_nets', 'identity', 'settings',
-           'peak_mb', 'run_folder', 'fit', 'pulse', 'tracker', 'provenance_row', 'finish', 'make_cohorts', 'declare',
-           'standard_weight', 'shared_names', 'describe']
+           'probes_of', 'gallery_of', 'looks', 'learnt_from', 'networks_of', 'save_nets', 'code_of', 'print_of',
+           'Inputs', 'inputs_of', 'identity', 'peak_mb', 'run_folder', 'fit', 'pulse', 'tracker', 'provenance_row',
+           'finish', 'make_cohorts', 'declare', 'identities', 'arm_rows', 'said_first', 'standard_weight',
+           'shared_names', 'describe']
 
 # %% ../nbs/15_runs.ipynb #c002
 import json, time
@@ -26,7 +27,7 @@ from .ingest import blank_face
 from .judge import alone, features_of, fit_judge, inception, label_probe, load_judge, read_labels, region_scores, set_scores
 from .nets import GENERATORS, Discriminator, make_predictor, seeded, stream
 from .predictor import TASKS, Encoded, Standard, default_device, domain_accuracy, fit_predictor, join, label_error, precision_of, predict_labels
-from .results import is_done, read_run, write_failure, write_run
+from .results import ident_of, is_current, is_done, read_run, write_failure, write_run
 from .split import Split, check_leak, split_rows
 from .study import Arm, FitPredictor, FitTranslator, Study, arms_of, contrasts, preset_of, runs_of
 from .translator import apply_net, fit_translator, pools_of, translators
@@ -507,17 +508,64 @@ def save_nets(run:Run):
         units={s:unit for unit,sources in units.items() for s in sources}, standard=asdict(run.data.standard)))
 
 # %% ../nbs/15_runs.ipynb #c040
-def identity(study:Study, arm:Arm, index:int, data:Data)->str: # 16 hexadecimal digits
-    "A hash of everything that determines a run's result"
-    here = Path(fit_predictor.__code__.co_filename).parent
-    code = [(here/f'{m}.py').read_bytes() for m in ('cohort','split','nets','augment','predictor','translator','judge','runs')]
-    what = dict(stages=repr(arm.stages), by=arm.by, change=repr(arm.change), settings=settings(study), index=index, judge=data.judge.info['made_from'] if data.judge else '')
-    prints = [data.target.fingerprint, *(data.sources[s].fingerprint for s in arm.sources), *(data.truths[s][1].fingerprint for s in arm.sources if s in data.truths)]
-    return digest(json.dumps(what, sort_keys=True), *prints, *code)
+_code = ('cohort','split','nets','augment','predictor','translator','judge','runs')
+_prose = ('name','notes','caution','dataset','label_range','truth') # of `cohort.json`: read by people, not by runs
 
-def settings(study:Study)->str: # 16 hexadecimal digits
-    "A hash of what all runs of a study share beside the data: preset, seed, how cohorts are split and what is scored"
-    return digest(repr((preset_of(study), study.seed, study.by, study.fractions, study.source_test, study.scored, study.judge, study.inception)) + 'faces'*study.faces)
+def code_of(*modules)->str: # 16 hexadecimal digits
+    "A hash of the source of modules of this package"
+    here = Path(fit_predictor.__code__.co_filename).parent
+    return digest(*[(here/f'{m}.py').read_bytes() for m in modules])
+
+def print_of(c:Cohort)->str: # 16 hexadecimal digits
+    "A hash of everything in a cohort that a run can read: images, labels, window, and what `cohort.json` says of them"
+    said = {k:v for k,v in c.meta.items() if k not in _prose}
+    return digest(c.fingerprint, json.dumps(said, sort_keys=True, default=str))
+
+@dataclass
+class Inputs:
+    "What the runs of a study can read in one split, as hashes"
+    cohorts:dict   # Name -> hash of the cohort
+    truths:dict    # Source -> hash of its true target images, where it has some
+    people:frozenset # Sources whose pictures are blanked: of people, unless the study shows faces
+    rows:list      # Number of training rows of each source
+    judge:str      # Hash of what the judge was made from; empty without one
+    inception:str  # Hash of the file with Inception's weights; empty without one
+
+def inputs_of(
+    study:Study,
+    cohorts:dict, # Name -> `Cohort`
+    truths:dict,  # Source -> `Cohort` of its true target images
+    judge,        # `Judge` or `None`
+    index:int,    # Number of the split
+)->Inputs:
+    "The hashes of what is loaded already"
+    sources = {n:cohorts[n] for n in study.sources}
+    people = () if study.faces else [n for n,c in sources.items() if not c.meta['phantom']]
+    rows = [int((split_source(study, c, index).part!='test').sum()) for c in sources.values()]
+    weights = Path(study.inception) if study.inception else None
+    return Inputs({n:print_of(c) for n,c in cohorts.items()}, {n:print_of(c) for n,c in truths.items()}, frozenset(people), rows,
+                  judge.info['made_from'] if judge else '', digest(weights.read_bytes()) if weights and weights.is_file() else '')
+
+# %% ../nbs/15_runs.ipynb #c040a
+def _of_pictures(study, arm, inputs)->dict:
+    "What the scores and pictures of an arm's translations depend on; empty if it translates nothing"
+    if not any(isinstance(s, FitTranslator) for s in arm.stages): return {}
+    hidden = [s for s in arm.sources if s in inputs.people]
+    return dict(judge=inputs.judge, inception=inputs.inception, hidden=hidden, blanking=code_of('ingest') if hidden else '')
+
+def _of_sources(study, arm, inputs)->dict:
+    "What an arm takes from its source cohorts, and from the mere number of their images"
+    augments = any('augmented' in getattr(s, 'on', ()) for s in arm.stages)
+    counts = preset_of(study, arm).epochs or augments
+    shows = any(isinstance(s, FitTranslator) or 'truth' in s.on for s in arm.stages)
+    return dict(cohorts=[inputs.cohorts[s] for s in arm.sources], truths=[inputs.truths.get(s, '') for s in arm.sources] if shows else [],
+                source_test=study.source_test if arm.sources else 0, rows=inputs.rows if counts else [])
+
+def identity(study:Study, arm:Arm, index:int, inputs:Inputs)->str: # 16 hexadecimal digits
+    "A hash of everything that determines a run's result: two runs with one identity are the same run"
+    what = dict(stages=repr(arm.stages), preset=repr(preset_of(study, arm)), by=[study.by, arm.by], split=[index, study.seed, *study.fractions], scored=study.scored,
+                target=[study.target, inputs.cohorts[study.target]], code=code_of(*_code))
+    return digest(json.dumps(what | _of_sources(study, arm, inputs) | _of_pictures(study, arm, inputs), sort_keys=True))
 
 def peak_mb()->float:
     "Largest memory of this process so far, MB"
@@ -544,17 +592,24 @@ def fit(
     reports='reports',  # Where studies keep their results
     device:str=None,    # `'cpu'`, `'cuda'`; by default the GPU where there is one
     progress=None,      # Called with (step, steps) while the translator trains
+    cohorts:dict=None,  # As loaded by `load_cohorts`, for several runs after each other
 )->Path:                # The run's folder
-    "Train an arm on a split, evaluate it and write its tables; does nothing if that is done already"
+    "Train an arm on a split, evaluate it and write its tables; does nothing if that is done already. A declaration that says otherwise of this run is declared again"
     folder, t0 = run_folder(study, arm, split, reports), time.perf_counter()
     arm = arms_of(study)[folder.parent.name]
-    data, device = prepare(study, split, by=arm.by), device or default_device()
-    run = Run(study, arm, split, data, folder, device, identity(study, arm, split, data), pulse(folder, t0, progress))
+    cohorts = cohorts or load_cohorts(study)
+    check_networks(study, arm, cohorts[study.target].images.shape[1:])
+    data, device = prepare(study, split, cohorts, by=arm.by), device or default_device()
+    truths = {n:t for n,(_,t,_) in data.truths.items()}
+    ident = identity(study, arm, split, inputs_of(study, cohorts, truths, data.judge, split))
+    run = Run(study, arm, split, data, folder, device, ident, pulse(folder, t0, progress))
+    path = Path(reports)/study.name/'study.json'
+    if path.exists() and ident_of(read_json(path), arm.name, split)!=ident: declare(study, reports, cohorts)
     with alone(folder): # a run that outlived its study is waited for, and then found done
-        if is_done(folder) and read_json(folder/'run.json').get('ident')==run.ident: return folder
+        if is_current(folder, ident): return folder
         run.track = tracker(study.log, f'{study.name}/{arm.name}/split{split}', folder)
-        row = dict(arm=arm.name, split=split, seed=study.seed, settings=settings(study), preset=study.preset, by=arm.by or study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
-                   started=datetime.now(timezone.utc).isoformat(timespec='seconds'), cohorts={c.name:c.fingerprint for c in (data.target, *(data.sources[s] for s in arm.sources))}, **provenance_row())
+        row = dict(arm=arm.name, split=split, seed=study.seed, preset=study.preset, by=arm.by or study.by, device=device, precision=precision_of(run.preset.precision, device), ident=run.ident,
+                   started=datetime.now(timezone.utc).isoformat(timespec='seconds'), cohorts={n:cohorts[n].fingerprint for n in (study.target, *arm.sources)}, **provenance_row())
         for f in folder.glob('.*.part*'): f.unlink() # of a process that was killed while it wrote
         try:
             for stage in arm.stages: perform(stage, run)
@@ -638,19 +693,37 @@ def make_cohorts(
 def declare(
     study:Study,
     reports='reports', # Where studies keep their results
+    cohorts:dict=None, # As loaded by `load_cohorts`
 )->Path:               # `reports/<study>/study.json`
     "Check the study's cohorts and write its declaration; unchanged declarations are left alone"
-    cs = load_cohorts(study)
-    runs = {a:r for r,names in runs_of(study).items() for a in names}
-    target, judge = cs[study.target], judge_of(study)
-    sd = Standard.fit(target.subjects.label, len(target.meta['label_classes'] or ())).scale
-    rows = [dict(arm=a.name, run=runs[a.name], title=a.title, group=a.group, sources='+'.join(a.sources), guidance=a.guidance, reads=','.join(a.reads), about=a.about, order=i,
-                 set=a.set, by=a.by, variant=a.variant, weight=standard_weight(a, sd)) for i,a in enumerate(arms_of(study).values())]
-    d = dict(name=study.name, preset=study.preset, target=study.target, sources=list(study.sources), splits=study.splits, by=study.by, fractions=list(study.fractions), seed=study.seed, settings=settings(study),
-             recipe=asdict(preset_of(study)), cohorts={n:describe(c) for n,c in cs.items()}, scored=study.scored, judge=judge.about if judge else '', arms=rows, contrasts=contrasts(study), warnings=list(dict.fromkeys(c.meta['caution'] for c in cs.values() if c.meta['caution'])) + [w for c in cs.values() for w in c.warnings] + shared_names(cs))
+    cs, judge = cohorts or load_cohorts(study), judge_of(study)
+    size = cs[study.target].images.shape[1:]
+    for a in arms_of(study).values(): check_networks(study, a, size)
+    warnings = [*said_first(cs), *check_units(study, cs), *check_labels(study, cs)]
+    d = dict(name=study.name, preset=study.preset, target=study.target, sources=list(study.sources), splits=study.splits, by=study.by, fractions=list(study.fractions), seed=study.seed,
+             recipe=asdict(preset_of(study)), cohorts={n:describe(c) for n,c in cs.items()}, scored=study.scored, judge=judge.about if judge else '', arms=arm_rows(study, cs[study.target]), contrasts=contrasts(study),
+             warnings=warnings, idents=identities(study, cs, judge))
     path = Path(reports)/study.name/'study.json'
     if not (path.exists() and path.read_text(encoding='utf-8')==json.dumps(d, indent=1, ensure_ascii=False)+'\n'): write_json(path, d)
     return path
+
+def identities(study:Study, cohorts:dict, judge)->dict: # run -> list of identities, one per split
+    "Which runs belong to the study, as its cohorts are now"
+    A, truths = arms_of(study), {n:t for n in study.sources if (t:=load_truth(cohorts[n])) is not None}
+    inputs = [inputs_of(study, cohorts, truths, judge, k) for k in range(study.splits)]
+    return {r:[identity(study, A[r], k, i) for k,i in enumerate(inputs)] for r in runs_of(study)}
+
+def arm_rows(study:Study, target:Cohort)->list: # Dicts
+    "The study's arms in the words of the report"
+    runs = {a:r for r,names in runs_of(study).items() for a in names}
+    sd = Standard.fit(target.subjects.label, len(target.meta['label_classes'] or ())).scale
+    return [dict(arm=a.name, run=runs[a.name], title=a.title, group=a.group, sources='+'.join(a.sources), guidance=a.guidance, reads=','.join(a.reads), about=a.about, order=i,
+                 set=a.set, by=a.by, variant=a.variant, weight=standard_weight(a, sd)) for i,a in enumerate(arms_of(study).values())]
+
+def said_first(cohorts:dict)->list: # Sentences
+    "What cohorts want to be read first, and what is odd about them"
+    cautions = dict.fromkeys(c.meta['caution'] for c in cohorts.values() if c.meta['caution'])
+    return [*cautions, *(w for c in cohorts.values() for w in c.warnings), *shared_names(cohorts)]
 
 # %% ../nbs/15_runs.ipynb #c077
 def standard_weight(arm:Arm, sd:float)->float: # `None` where nothing is translated

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['AUGMENTATIONS', 'RELEASED', 'TUNED', 'WEIGHTS', 'VARIANTS', 'PRESETS', 'STUDIES', 'FitTranslator', 'FitPredictor',
-           'Arm', 'arms', 'Preset', 'varied', 'Study', 'arms_of', 'preset_of', 'runs_of', 'contrasts', 'load_study',
-           'study_of']
+           'Arm', 'arms', 'Preset', 'varied', 'check_name', 'Study', 'arms_of', 'preset_of', 'runs_of', 'notebooks_of',
+           'contrasts', 'load_study', 'study_of']
 
 # %% ../nbs/08_study.ipynb #c002
+import os, re, unicodedata
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
@@ -146,6 +147,8 @@ def arms(
     T, pools = target.upper(), [(s,) for s in sources] + ([tuple(sources)] if len(sources)>1 else [])
     every = [*_alone(target, T), *(a for s in sources for a in _transfer(T, s)), *(a for p in pools for a in _translating(target, T, p)),
              *(a for s in sources for a in _controls(target, T, s)), *_leak(target, T), *(a for s in sources for a in _sweep(target, T, s))]
+    twice = [a.name for i,a in enumerate(every) if a.name in {b.name for b in every[:i]}]
+    if twice: raise InputError(f"target {target!r} and sources {', '.join(sources)}: two arms would be named {twice[0]!r}. Rename a cohort's folder")
     return {a.name:a for a in every}
 
 # %% ../nbs/08_study.ipynb #c022
@@ -212,7 +215,31 @@ def _variant(base, change, mine, preset):
     change = {k:_typed(v, first(k) if k in mine else getattr(preset, k), k) for k,v in change.items()}
     stages = tuple(replace(s, **{k:v for k,v in change.items() if k in mine and hasattr(s, k)}) for s in base.stages)
     word = ', '.join(f'{k} {v:g}' if isinstance(v, float) else f'{k} {v}' for k,v in change.items())
-    return Arm(base.name+'_'+word.replace(', ','_').replace(' ','-'), f'{base.title}, {word}', 'sweep', stages, base.reads, f'{base.title} with {word}.', 'sweep', base.by, word, tuple((k,v) for k,v in change.items() if k not in mine))
+    name = base.name+'_'+re.sub(r'[^\w.+-]+', '-', word.replace(', ','_')) # a part of file names
+    other = tuple((k,v) for k,v in change.items() if k not in mine and v!=getattr(preset, k))
+    return Arm(name, f'{base.title}, {word}', 'sweep', stages, base.reads, f'{base.title} with {word}.', 'sweep', base.by, word, other)
+
+# %% ../nbs/08_study.ipynb #c028a
+_letters, _marks = r'\w', " ._&'()-"
+_taken = ('reference', 'README.md') # in the folder of all studies' results
+
+def check_name(
+    what:str, # What has the name, e.g. `'study'`
+    name,     # The name: of a folder of results or of a cohort, and a part of file names
+)->str:
+    "`name` if it can be the name of a folder on any machine and in any shell; otherwise an `InputError` that says which names can"
+    if not isinstance(name, str): raise InputError(f"the name of a {what} is {name!r}, which is no text: in YAML put it in quotes, such as '2024_05'")
+    rule = "Names that work begin with a letter or a digit, hold letters, digits, blanks and . _ & ' ( ) - and are at most 80 characters long"
+    fits = re.fullmatch(rf'{_letters}[{_letters}{re.escape(_marks)}]*', unicodedata.normalize('NFC', name))
+    if not fits or name!=name.strip() or len(name)>80: raise InputError(f"{name!r} cannot be the name of a {what}. {rule}. Rename the folder or file, or write another name into the study file")
+    if name in _taken: raise InputError(f"{name!r} cannot be the name of a {what}: it stands in the folder of reports already. Choose another one")
+    return name
+
+def _texts(study):
+    "Names and paths are text: YAML reads 2024_05 and 1e3 as numbers and no as false"
+    check_name('study', study.name)
+    for n in (study.target, *study.sources): check_name('cohort', n)
+    if not isinstance(study.cohorts, (str, Path)): raise InputError(f"study {study.name!r}: cohorts is {study.cohorts!r}, which is no text: in YAML put it in quotes, such as '2024_05'")
 
 # %% ../nbs/08_study.ipynb #c029
 @dataclass(frozen=True)
@@ -225,7 +252,7 @@ class Study:
     sets:tuple=('main',)            # Which arms: any of `'main'`, `'controls'`, `'sweep'`
     arms:tuple=()                   # Names of arms, instead of `sets`
     without:tuple=()                # Names of arms to leave out
-    vary:tuple=()                   # Sweeps: dicts with an `arm` and lists of values of fields of its stages or of the preset, all combinations of which are arms
+    vary:tuple=()                   # Sweeps: dicts with an `arm` and lists of values of fields of its stages or of the preset; the arm and all combinations are the study's arms, unless `arms` names more
     splits:int=3                    # Random splits of the target cohort
     by:str='subject'                # `'subject'`; `'block'`: other subjects in every split; `'slice'` and `'counts'` only demonstrate leakage
     fractions:tuple=(.20,.10,.70)   # Of target subjects for training, validation, test
@@ -244,15 +271,17 @@ class Study:
     def __post_init__(self):
         object.__setattr__(self, 'vary', (self.vary,) if isinstance(self.vary, dict) else tuple(self.vary))
         for n in ('sources','arms','without','fractions','sets'): object.__setattr__(self, n, tuple(getattr(self, n)))
+        _texts(self)
         check_in('preset', self.preset, PRESETS)
         check_in('part to score', self.scored, ('test','valid'))
         check_in('log', self.log, ('','tensorboard','wandb'))
         for o in self.sets: check_in('set of arms', o, ('main','controls','sweep'))
         for k in self.full: check_in("field of a study in 'full':", k, [f.name for f in fields(Study)])
         check_in('kind of split', self.by, ('subject','block','slice','counts'))
-        for a in self.arms+self.without: check_in('arm', a, arms(self.target, self.sources))
+        A = arms(self.target, self.sources)
+        for a in self.arms+self.without: check_in('arm', a, A)
         for k in self.change: check_in('field of a preset', k, [f.name for f in fields(Preset)])
-        for v in self.vary: varied(v, arms(self.target, self.sources), replace(PRESETS[self.preset], **self.change))
+        for v in self.vary: varied(v, A, replace(PRESETS[self.preset], **self.change))
         if self.splits<1: raise InputError(f"study {self.name!r}: splits={self.splits}, but at least 1 is needed")
 
 # %% ../nbs/08_study.ipynb #c030
@@ -275,6 +304,13 @@ def runs_of(study:Study)->dict: # run name -> names of the arms that read it
     runs, first = {}, {}
     for a in arms_of(study).values(): runs.setdefault(first.setdefault((a.stages, a.by, a.change), a.name), []).append(a.name)
     return runs
+
+def notebooks_of(study:Study)->dict: # name -> runs that are trained in it, one notebook per split
+    "A run that translates takes a notebook of its own; the short ones share one, and with it the start of a kernel"
+    A = arms_of(study)
+    long = {r:[r] for r in runs_of(study) if A[r].guidance}
+    short = [r for r in runs_of(study) if r not in long]
+    return long | ({'short':short} if short else {})
 
 # %% ../nbs/08_study.ipynb #c033
 _questions = [ # question, predictor of the method, reference arms for target {t}, sources {p}, and their predictor
@@ -303,8 +339,9 @@ def contrasts(study:Study)->list: # Dicts `arm, predictor, reference, reference_
             if a.set=='sweep' and a.sources==(s,) and a.guidance=='attached':
                 for p in a.reads: add(a.name, p, f'guide-{s}-0', p, 'Does any form of guidance help?')
     for v in study.vary:
+        made = {a.name for run in runs_of(study).values() if v['arm'] in run for a in map(A.get, run)} # by the training of the reference
         for a in varied(v, arms(study.target, study.sources), preset_of(study)):
-            for p in a.reads: add(a.name, p, v['arm'], p, 'Does the change help?')
+            for p in a.reads if a.name not in made else (): add(a.name, p, v['arm'], p, 'Does the change help?')
     return res
 
 # %% ../nbs/08_study.ipynb #c036
@@ -325,11 +362,8 @@ def load_study(
     **change,      # Fields to override; `None` values are ignored; `preset='full'`: the study's full form
 )->Study:
     "A study by name, from a file or of the cohorts in a folder; unknown fields and values are an `InputError` that lists the valid ones"
-    change, path = {k:v for k,v in change.items() if v is not None}, Path(what)
-    read = _read_yaml(path) if path.suffix in ('.yaml','.yml') else {}
-    if path.suffix=='.py': base = _read_python(path)
-    elif path.is_dir() and str(what) not in STUDIES: base = study_of(path)
-    else: base = STUDIES[check_in('study', read.pop('base', None) or str(what), STUDIES)] if 'base' in read or not read else None
+    change = {k:v for k,v in change.items() if v is not None}
+    base, read = _found(what)
     if change.get('preset')=='full':
         full = read.get('full') or (base.full if base else {})
         if not full: raise InputError(f"study {what}: it has no full form; give it a field such as full: {{splits: 10}}, or choose a preset: {', '.join(PRESETS)}")
@@ -338,10 +372,24 @@ def load_study(
     try: return replace(base, **read|change) if base else Study(**read|change)
     except TypeError as e: raise InputError(f"study {what}: {e}") from None
 
+def _found(what)->tuple: # (`Study` or `None`, fields that replace its own)
+    "What a study's name, file or folder says"
+    path = Path(what)
+    if str(what) in STUDIES: return STUDIES[str(what)], {}
+    if path.is_dir(): return study_of(path), {}
+    if path.suffix=='.py': return _read_python(path), {}
+    if path.suffix not in ('.yaml','.yml'): check_in('study, file or folder', str(what), STUDIES)
+    read = _read_yaml(path)
+    if 'base' not in read: return None, read
+    base = STUDIES[check_in('study', read.pop('base'), STUDIES)]
+    arms = dict(arms=(), without=()) if 'vary' in read else {} # of a sweep: its reference and its variants, nothing else
+    return base, arms | read
+
 def _read_python(path):
     "The user's own file: it is run"
     import runpy
     try: s = runpy.run_path(str(path)).get('study')
+    except InputError: raise
     except Exception as e: raise InputError(f"{path}: it cannot be run ({type(e).__name__}: {e})") from None
     if type(s).__name__!='Study': raise InputError(f"{path}: it defines no `study`; write study = Study('mine', cohorts=...), with Study from duiit.study")
     return s
@@ -349,7 +397,8 @@ def _read_python(path):
 def _read_yaml(path):
     import yaml
     try: d = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e: raise InputError(f"{path}: not readable as YAML ({e})") from None
+    except FileNotFoundError: raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e: raise InputError(f"{path}: not readable as YAML ({' '.join(str(e).split())})") from None
     if not isinstance(d, dict): raise InputError(f"{path}: expected lines of `field: value`, found {type(d).__name__}")
     return {'name':path.stem} | d
 
@@ -364,4 +413,6 @@ def study_of(
     sources = tuple(n for n in has if n not in ('ct','ct_held',*truths))
     if 'ct' not in has or not sources:
         raise InputError(f"{folder}: found the cohorts {', '.join(has) or '(none)'}; expected a folder ct (the target) and at least one more, each with cohort.json. For another target write a study file: cohorts: {folder}, target: ..., sources: [...]")
-    return Study(folder.resolve().name, str(folder), sources=sources, without=tuple(f'bound-{s}' for s in sources if not has[s].get('truth')), judge='ct_held' if 'ct_held' in has else '', full=_full)
+    name = os.path.basename(os.path.abspath(folder)) # of a link: its own name
+    if name in STUDIES: raise InputError(f"{folder}: {name!r} is the name of a study that comes with the package. Rename the folder, or write a study file with another name and cohorts: {folder}")
+    return Study(name, str(folder), sources=sources, without=tuple(f'bound-{s}' for s in sources if not has[s].get('truth')), judge='ct_held' if 'ct_held' in has else '', full=_full)

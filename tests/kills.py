@@ -20,7 +20,7 @@ def checkout(folder:Path)->Path:
     env, base = folder/'.venv', Path(sys.prefix)
     venv.create(env, symlinks=True)
     inside = f'lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages'
-    (env/inside/'copy.pth').write_text(f'{folder}\n{base/inside}\n') # the copy's code comes first
+    (env/inside/'copy.pth').write_text(f'{folder}\nimport site; site.addsitedir({str(base/inside)!r})\n') # the copy's code comes first; the present one may be thin, too
     for f in (base/'bin').iterdir():
         if f.is_file() and not (env/'bin'/f.name).exists() and f.open('rb').read(2)==b'#!':
             first, rest = f.read_bytes().split(b'\n', 1)
