@@ -61,7 +61,7 @@ reference:
 	@to="reports/reference/$$DUIIT_STUDY"; mkdir -p "$$to"; cd "reports/$$DUIIT_STUDY" && cp study.json $(foreach t,arms runs metrics summary contrasts fidelity probes drift,tables/$(t).csv) "../../$$to/" && du -sh "../../$$to"
 
 test: .venv/ready
-	@python -m pytest -n 2 -q tests
+	@python -m pytest -n 2 --dist worksteal -q tests
 
 bench: .venv/ready
 	@mkdir -p build; papermill nbs/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR --stdout-file build/bench.txt; status=$$?; cat build/bench.txt; exit $$status

@@ -5,9 +5,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ('bench.ipynb',) # measures speed; `make bench` runs it
-# the longest first, so that two workers finish together
-FIRST = ('15_runs', '03_phantom', '90_anatomy', '12_translator', '18_report')
-BOOKS = sorted((p.name for p in (ROOT/'nbs').glob('*.ipynb') if p.name not in HEAVY), key=lambda n: (not n.startswith(FIRST), n))
+BOOKS = sorted(p.name for p in (ROOT/'nbs').glob('*.ipynb') if p.name not in HEAVY)
 
 @pytest.mark.parametrize('book', BOOKS)
 def test_notebook(book):

@@ -1,5 +1,5 @@
 """A study never goes stale: what a run was made from is compared with what its study declares now, by the engine, the progress and the report alike."""
-import json, os, subprocess, sys
+import json, subprocess, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
@@ -10,8 +10,7 @@ from duiit.cohort import Cohort
 from duiit.core import InputError, read_json, write_json
 from duiit.results import collect, due, write_run
 from duiit.runs import declare, make_cohorts
-from duiit.study import Study, load_study, notebooks_of, runs_of
-from kills import checkout
+from duiit.study import Study, load_study, notebooks_of
 
 BIN, ROOT = Path(sys.executable).parent, Path(__file__).parents[1]
 
@@ -274,26 +273,3 @@ def test_a_kernel_ends_quietly(quiet, tmp_path):
     nbformat.write(book, tmp_path/'a.ipynb')
     r = subprocess.run([str(BIN/'papermill'), str(tmp_path/'a.ipynb'), str(tmp_path/'b.ipynb'), '--no-progress-bar', '--log-level', 'ERROR'], capture_output=True, text=True)
     assert ('KeyboardInterrupt' in r.stderr)==(not quiet), r.stderr
-
-# ------------------------------------------------------------ all of it
-def test_a_study_is_relabelled_and_run_again(tmp_path):
-    "Study file, folder and cohorts have names that need care"
-    co, place = checkout(tmp_path/'co'), tmp_path/'co'/"Köpfe {x} & Ä's"
-    cohort(place/'ct', 0); cohort(place/'t 1', 1)
-    file = place/"o'brien 2024_05.yaml"
-    file.write_text(json.dumps(dict(cohorts=str(place), sources=['t 1'], arms=['pure-ct','tl-t 1'], splits=1, preset='smoke', fractions=[.5,.2,.3])))
-    def study(*command):
-        r = subprocess.run(command, cwd=co, capture_output=True, text=True, env=by_hand|dict(DUIIT_STUDY=str(file)))
-        assert r.returncode==0, (r.stdout+r.stderr)[-3000:]
-        runs = pd.read_csv(co/'reports'/file.stem/'tables'/'runs.csv')
-        assert set(runs.status)=={'done'}
-        return dict(zip(runs.arm, runs.started)), r.stdout
-    by_hand = os.environ | dict(PATH=f"{co/'.venv'/'bin'}:{os.environ['PATH']}", OMP_NUM_THREADS='1')
-    first, _ = study('snakemake', '--profile', 'profiles/local', '--quiet', 'all')
-    table = place/'t 1'/'cohort.csv'
-    table.write_text(table.read_text().replace(',30.0,', ',31.0,'))
-    second, said = study('make', 'study', f'STUDY={file.relative_to(co)}')
-    assert '1 stale' in said
-    assert (second['pure-ct']==first['pure-ct'], second['tl-t 1']==first['tl-t 1'])==(True, False)
-    page = (co/'reports'/file.stem/'index.html').read_text()
-    assert 'than the study has now' not in page and '2 of 2 runs are finished' in page
