@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['META', 'TIFF', 'NIFTI', 'ORIENTATION', 'TURNS', 'PAGES', 'UNITS', 'UNIT_NAMES', 'ASSUMED', 'NO_FORM', 'IDENTITY',
-           'DEFAULTS', 'NO_SPACING', 'NO_SLOPE', 'TURNED', 'PLAUSIBLE', 'Norm', 'fit_norm', 'check_meta', 'Complaints',
-           'turned', 'read_tiff', 'read_npy', 'slice_axis', 'Nifti', 'nifti_volume', 'read_image', 'Slices', 'Cohort',
-           'load_regions', 'Plausible', 'unit_of', 'contradiction', 'range_warnings', 'truth_rows', 'load_truth']
+           'DEFAULTS', 'NO_SPACING', 'NO_SLOPE', 'TURNED', 'SCALE_TAG', 'PLAUSIBLE', 'Norm', 'fit_norm', 'check_meta',
+           'Complaints', 'turned', 'read_tiff', 'read_npy', 'slice_axis', 'Nifti', 'nifti_volume', 'read_image',
+           'Slices', 'Cohort', 'load_regions', 'Plausible', 'unit_of', 'contradiction', 'range_warnings', 'truth_rows',
+           'load_truth']
 
 # %% ../nbs/01_cohort.ipynb #c002
 import csv, json, logging, math, os, re, shutil, tempfile, unicodedata
@@ -452,13 +453,20 @@ def _read_nifti(path, notes):
     return a if len(a)>1 else a[0]
 
 # %% ../nbs/01_cohort.ipynb #c022
+SCALE_TAG = dict(CT='RescaleIntercept', PT='RescaleSlope') # without it stored numbers are no HU, and no activity
+
 def _read_dicom(path, notes):
     "Pixels with the rescale slope and intercept applied"
     import pydicom
     d = pydicom.dcmread(path)
-    if 'PerFrameFunctionalGroupsSequence' in d: raise ValueError("it is an enhanced multi-frame file; convert it to NIfTI")
+    if 'PerFrameFunctionalGroupsSequence' in d: raise ValueError("it is an enhanced multi-frame file; make a cohort of it with duiit cohort")
     if d.get('PhotometricInterpretation')!='MONOCHROME2': raise ValueError(f"PhotometricInterpretation is {d.get('PhotometricInterpretation')}; MONOCHROME2 is needed")
-    return d.pixel_array*float(d.get('RescaleSlope', 1) or 1)+float(d.get('RescaleIntercept', 0) or 0)
+    needed = SCALE_TAG.get(d.get('Modality'))
+    if needed and d.get(needed) is None: raise ValueError(f"it has no {needed}, so its stored numbers have no unit")
+    if 'ModalityLUTSequence' in d: raise ValueError("its values are told by a table; make a cohort of it with duiit cohort")
+    slope, shift = (float(d.get(tag, usual)) for tag,usual in (('RescaleSlope', 1), ('RescaleIntercept', 0)))
+    if slope==0: raise ValueError("its RescaleSlope is 0")
+    return d.pixel_array*slope+shift
 
 _readers = {'.png':_read_picture, '.jpg':_read_picture, '.jpeg':_read_picture, '.tif':_read_tiff, '.tiff':_read_tiff, '.npy':_read_npy,
             '.nii':_read_nifti, '.nii.gz':_read_nifti, '.dcm':_read_dicom, '.ima':_read_dicom}
