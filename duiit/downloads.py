@@ -337,7 +337,7 @@ def _fake_nifti(folder, ages, hu, odd):
     for name in ('131','120','121'): _save_nifti(folder/'ct_scans'/f'{name}.nii', hu[0], mm)
     im = nib.load(folder/'ct_scans'/'120.nii')
     tilted = nib.affines.from_matvec(nib.eulerangles.euler2mat(x=.6))@im.affine
-    nib.save(nib.Nifti1Image(np.asarray(im.dataobj), tilted), folder/'ct_scans'/'120.nii')
+    nib.save(nib.Nifti1Image(np.asarray(im.dataobj).copy(), tilted), folder/'ct_scans'/'120.nii')
     _cut(folder/'ct_scans'/'121.nii')
     return {'mask':len(ages), 'no age':1, 'oblique':1, 'damaged file':1},{120:40, 121:41}
 

@@ -13,7 +13,7 @@ from duiit.core import InputError
 from duiit.downloads import RECIPES
 from duiit.ingest import fit_square, ingest
 
-EXAMPLES = int(os.environ.get('DUIIT_EXAMPLES', 40)) # more of them by hand: DUIIT_EXAMPLES=2000 pytest tests/test_one_truth.py
+EXAMPLES = int(os.environ.get('DUIIT_EXAMPLES', 30)) # more of them by hand: DUIIT_EXAMPLES=2000 pytest tests/test_one_truth.py
 
 # ------------------------------------------------------------ what must come out
 def kept(how, head, n):

@@ -1,5 +1,5 @@
 """A study never goes stale: what a run was made from is compared with what its study declares now, by the engine, the progress and the report alike."""
-import json, subprocess, sys
+import json, os, subprocess, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
@@ -229,7 +229,10 @@ again: ; @$(MAKE) --no-print-directory echo"""
 
 @pytest.mark.parametrize('name', NAMES)
 def test_make_hands_on_a_name_as_it_is_written(name):
-    def said(**given): return subprocess.run(['make', '--eval', ECHO, 'again', *[f'{k}={v}' for k,v in given.items()]], cwd=ROOT, capture_output=True, text=True).stdout
+    clean = {k:v for k,v in os.environ.items() if k not in ('MAKEFLAGS','MAKELEVEL')} # of the `make test` that runs this
+    def said(**given):
+        words = [f'{k}={v}' for k,v in given.items()]
+        return subprocess.run(['make', '--eval', ECHO, 'again', *words], cwd=ROOT, env=clean, capture_output=True, text=True).stdout
     assert said(STUDY=name)==name
     assert said(COHORTS=name)==f'{name}/' # a folder, never a study of the package
 
