@@ -68,7 +68,8 @@ def relabel(table):
     d.to_csv(table, index=False)
 
 def test_raw_files_to_report_twice_and_with_corrected_labels(tmp_path):
-    folders = [made(tmp_path/n, raw(tmp_path/f'raw {n}')) for n in 'ab']
+    downloads = raw(tmp_path/'raw files')
+    folders = [made(tmp_path/n, downloads) for n in 'ab']
     a, b = map(results, folders)
     assert len(a)>60 and a.keys()==b.keys()
     assert [n for n in a if a[n]!=b[n]]==[]
