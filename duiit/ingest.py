@@ -713,6 +713,14 @@ def _plot(y, name, unit, expected, classes):
                 xlabel=name if classes else f'{name} ({unit})', alt=f"Histogram of {len(y)} subjects by {name}: "+', '.join(b['title'] for b in bars))
 
 # %% ../nbs/05_ingest.ipynb #c056
+def _small(x, mm, side=160):
+    "A picture (H, W) of at most `side` pixels a side, and its mm per pixel: blanking has less to do"
+    from PIL import Image
+    share = max(x.shape)/side
+    if share<=1: return x,mm
+    h,w = (max(1, round(n/share)) for n in x.shape)
+    return np.asarray(Image.fromarray(x).resize((w, h), Image.Resampling.BOX)),mm and mm*share
+
 def _sheet(frame, folder, meta, head, most=40):
     "Middle slices of up to `most` subjects over the range of labels, as small PNGs; the grey window and whether it was fitted"
     from PIL import Image
@@ -724,9 +732,11 @@ def _sheet(frame, folder, meta, head, most=40):
     if not lo<hi: lo,hi = float(np.min(images)),float(np.max(images))+1
     out = []
     for s,x in zip(who, images):
-        x = blank_face(x[None], meta['spacing_mm'], window=(lo, hi))[0] if head else x
-        b,g = io.BytesIO(),np.clip((x-lo)/(hi-lo)*255, 0, 255).round().astype(np.uint8)
-        im = Image.fromarray(g); im.thumbnail((160, 160)); im.save(b, 'PNG', optimize=True)
+        small, mm = _small(x, meta['spacing_mm'])
+        if head: small = blank_face(small[None], mm, window=(lo, hi))[0]
+        g = np.clip((small-lo)/(hi-lo)*255, 0, 255).round().astype(np.uint8)
+        b,im = io.BytesIO(),Image.fromarray(g)
+        im.save(b, 'PNG', optimize=True)
         label = meta['label_classes'][int(y[s])] if meta.get('label_classes') else f'{y[s]:.4g}'
         out.append(dict(subject=s, label=label, side=im.size[0], src='data:image/png;base64,'+b64encode(b.getvalue()).decode()))
     return out,(float(lo), float(hi)),meta['window'] is None

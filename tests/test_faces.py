@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt
 from made_dicom import axial, one_slice, table
 from duiit.cohort import Norm
 from duiit.downloads import FOLDER
-from duiit.ingest import blank_face, ingest, provenance
+from duiit.ingest import _small, blank_face, ingest, provenance
 from duiit.runs import gallery_of, hides
 
 RIM,SIZE = 15.,220 # mm
@@ -100,6 +100,18 @@ def test_every_unit(unit, share):
             z = noisy.copy()
             z[outside(shape, 1.)] = pad
             assert leaks(blanked(z, 1.), 1.)==0, (shape, pad)
+
+@pytest.mark.parametrize('window', WINDOWS)
+@pytest.mark.parametrize('pad', PADS)
+def test_pictures_are_made_small_before_they_are_blanked(pad, window):
+    "As the data card does with 320 pixels: to 160"
+    fine,coarse = SIZE/320,SIZE/160
+    for noise in (0, 12, 30):
+        h = np.rint(head(fine, noise)).astype(np.float32)
+        h[outside('circle', fine)] = pad
+        small,mm = _small(h, fine)
+        assert small.shape==(160, 160) and np.isclose(mm, coarse)
+        assert leaks(blanked(small, mm, window), coarse)==0
 
 @pytest.mark.parametrize('noise', [2, 10, 40, 60])
 def test_mr_in_a_larger_field_of_zeros(noise):
