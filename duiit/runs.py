@@ -129,15 +129,17 @@ def check_networks(
     size:tuple,    # Pixels `(H, W)` of the study's images
 ):
     "`InputError` if a network of `arm` cannot be trained on images of this size in batches of the preset's"
-    preset = preset_of(study, arm)
-    for stage in arm.stages:
-        for what,make,batch in _trials(stage, preset):
-            why = _fails(make, batch, size)
-            if not why: continue
-            works = next((s for s in range(16, 513, 4) if not _fails(make, batch, (s,s))), None)
-            hint = f"Images of {works}x{works} px would do, or another preset" if works else "Use larger batches"
-            raise InputError(f"study {study.name!r}, preset {study.preset!r}: the {what} cannot be trained on images of "
-                             f"{size[0]}x{size[1]} px ({why.rstrip('.')}). {hint}")
+    trials = [t for stage in arm.stages for t in _trials(stage, preset_of(study, arm))]
+    for what,make,batch in trials:
+        why = _fails(make, batch, size)
+        if not why: continue
+        first = sorted(trials, key=lambda t: t[1] is not make) # the network that failed is the likeliest to fail again
+        def work(side): return not any(_fails(m, b, (side, side)) for _,m,b in first)
+        near = sorted(range(16, 513, 4), key=lambda side: abs(side-min(size)))
+        works = next((side for side in near if work(side)), None)
+        hint = f"Images of {works}x{works} px would do, or another preset" if works else "Use larger batches"
+        raise InputError(f"study {study.name!r}, preset {study.preset!r}: the {what} cannot be trained on images of "
+                         f"{size[0]}x{size[1]} px ({why.rstrip('.')}). {hint}")
 
 # %% ../nbs/15_runs.ipynb #c013e
 def _class_troubles(study, target, split):
