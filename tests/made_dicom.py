@@ -1,9 +1,21 @@
 "Small made-up heads, written as DICOM in the ways in which scanners, archives and de-identifiers write them"
 import zlib
+from functools import lru_cache
 from pathlib import Path
-import numpy as np
+import numpy as np, pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+from duiit.ingest import provenance
+
+asked_once = lru_cache(provenance)
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    "All of `ingest` in this process, and git is asked once; for every test of a file that imports it"
+    def serial(job, numbers, jobs, tick):
+        for i in numbers: tick(i, job(i))
+    monkeypatch.setattr('duiit.ingest._run_all', serial)
+    monkeypatch.setattr('duiit.ingest.provenance', asked_once)
 
 ROOT = '1.2.826.0.1.3680043.8.498.78.'
 CLASS = dict(

@@ -1,25 +1,14 @@
 "What DICOM headers say against what was asked for: every kind with its neighbours"
 import json
-from functools import lru_cache
 import numpy as np, pandas as pd, pydicom, pytest
-from made_dicom import SCREEN, axial, data_set, enhanced, head, one_slice, pet, save, table, tracer, uid
+from made_dicom import SCREEN, axial, data_set, enhanced, head, one_slice, pet, quick, save, table, tracer, uid
 from duiit.cohort import Cohort
 from duiit.core import InputError
 from duiit.dicom import FDG
 from duiit.downloads import FOLDER, modality_code
-from duiit.ingest import _full, ingest, provenance
+from duiit.ingest import _full, ingest
 
 IDS = ('P1','P2','P3')
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    "All of `ingest` in this process, and git is asked once"
-    def serial(job, numbers, jobs, tick):
-        for i in numbers: tick(i, job(i))
-    monkeypatch.setattr('duiit.ingest._run_all', serial)
-    monkeypatch.setattr('duiit.ingest.provenance', cached)
-
-cached = lru_cache(provenance)
 
 class Got:
     "A cohort with its card and its table of exclusions"

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np, pandas as pd, pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation, distance_transform_edt
-from made_dicom import axial, one_slice, table
+from made_dicom import axial, one_slice, quick, table
 from duiit.cohort import Norm
 from duiit.downloads import FOLDER
-from duiit.ingest import _small, blank_face, ingest, provenance
+from duiit.ingest import _small, blank_face, ingest
 from duiit.runs import gallery_of, hides
 
 RIM,SIZE = 15.,220 # mm
@@ -150,16 +150,6 @@ def test_random_combinations():
         assert leaks(blanked(x, step), step)==0, (step, unit, shape)
 
 # -- everything that is written
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    "All of `ingest` in this process, and git is asked once"
-    def serial(job, numbers, jobs, tick):
-        for i in numbers: tick(i, job(i))
-    monkeypatch.setattr('duiit.ingest._run_all', serial)
-    monkeypatch.setattr('duiit.ingest.provenance', cached)
-
-cached = lru_cache(provenance)
 
 def pictures(card):
     "The pictures of a data card, (H, W) each"
