@@ -5,6 +5,7 @@
 #   make study-real                                   the same on a few real scans, fetched first
 #   make test                                         set up, run every notebook as a test and the repository checks
 #   make reference [STUDY=name]                       copy a study's small tables to reports/reference
+#   make style                                        format the code, and say in numbers how it reads
 #   make bench                                        ratios of speed, printed from interleaved runs
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -24,7 +25,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS := 1
 unexport PYTHONPATH
 
-.PHONY: help study locked-study study-real reference test bench
+.PHONY: help study locked-study study-real reference test style bench
 .DEFAULT_GOAL := help
 help: ; @sed -n 's/^#  //p' Makefile
 
@@ -63,5 +64,11 @@ reference:
 test: .venv/ready
 	@python -m pytest -n 2 --dist worksteal -q tests
 
+style: .venv/ready
+	@ruff format --quiet .
+	@nbdev_clean
+	@nbdev_export
+	@python tests/style.py
+
 bench: .venv/ready
-	@mkdir -p build; papermill nbs/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR --stdout-file build/bench.txt; status=$$?; cat build/bench.txt; exit $$status
+	@mkdir -p build; papermill nbs/guides/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR --stdout-file build/bench.txt; status=$$?; cat build/bench.txt; exit $$status

@@ -1,9 +1,10 @@
 # The grid of a study: cohorts -> papermill runs per training and split -> report.
 # `make study` calls it; by hand: snakemake --profile profiles/local --config study=phantom
 import os, re, subprocess, sys
+from glob import glob
 from pathlib import Path
 from duiit.core import InputError
-from duiit.study import load_study, notebooks_of
+from duiit.study.arms import load_study, notebooks_of
 
 def one_line(mistake): sys.exit(f'duiit: {mistake}')
 
@@ -33,7 +34,7 @@ rule all:
     input: f'{HERE}/index.html', NOTEBOOKS # a report may be there that was written when runs had failed
 
 rule run:
-    input: nb='nbs/run.ipynb'
+    input: nb='nbs/papermill/run.ipynb'
     output: f'{HERE}/notebooks/{{run}}-split{{k}}.ipynb'
     log: f'{HERE}/logs/{{run}}-split{{k}}.ipynb'
     wildcard_constraints: run='|'.join(re.escape(n) for n in PAGES if n!='short') or '-'
@@ -51,7 +52,7 @@ use rule run as short with:
     params: arms=','.join(PAGES.get('short', ())), preset=f'-r preset {PRESET}' if PRESET else ''
 
 rule report:
-    input: NOTEBOOKS, f'{HERE}/study.json', 'duiit/report.py', 'duiit/report.html.j2', 'duiit/figures.py', 'duiit/stats.py', 'duiit/results.py', nb='nbs/report.ipynb'
+    input: NOTEBOOKS, f'{HERE}/study.json', glob('duiit/report/*.*'), 'duiit/study/results.py', nb='nbs/papermill/report.ipynb'
     output: f'{HERE}/index.html'
     log: f'{HERE}/logs/report.ipynb'
     shell:

@@ -10,15 +10,22 @@ usage: python data/fetch_cohort.py NAME [DEST] [--subjects N] [--ct] [--dry]    
 A download grows in a hidden folder beside DEST and becomes DEST when it is complete; after an interruption the same command goes on.
 Exit status 0: the data are in DEST. The clients are not in requirements.lock; they change no version of it.
 """
+
 import argparse, hashlib, logging, os, re, shutil, sys
 from pathlib import Path
 
-KAGGLE = {'lgg-mri':'mateuszbuda/lgg-mri-segmentation', 'ct-ich-kaggle':'vbookshelf/computed-tomography-ct-images'}
-T1_POST = r't1.*(post|gad|gd|contrast|\+ ?c\b|stealth)|(post|gad).*t1' # as duiit.dicom.T1_POST
-IDC = {'upenn_gbm':{'MR':T1_POST}, 'fdg_pet_ct_lesions':{'PT':''}}     # collection -> the series that the recipe reads: modality and what SeriesDescription holds
+KAGGLE = {
+    'lgg-mri': 'mateuszbuda/lgg-mri-segmentation',
+    'ct-ich-kaggle': 'vbookshelf/computed-tomography-ct-images',
+}
+T1_POST = r't1.*(post|gad|gd|contrast|\+ ?c\b|stealth)|(post|gad).*t1'  # as duiit.dicom.T1_POST
+IDC = {
+    'upenn_gbm': {'MR': T1_POST},
+    'fdg_pet_ct_lesions': {'PT': ''},
+}  # collection -> the series that the recipe reads: modality and what SeriesDescription holds
 PINS = dict(kagglehub='kagglehub==1.0.2', idc_index='idc-index==0.13.4')
 STEPS = {
-'ct-ich': """ct-ich (PhysioNet 1.3.1, restricted access): there is no automatic way.
+    'ct-ich': """ct-ich (PhysioNet 1.3.1, restricted access): there is no automatic way.
 1. Make an account at https://physionet.org and log in.
 2. Open https://physionet.org/content/ct-ich/1.3.1/ and sign the data use agreement at its end.
 3. Download with your own user name (wget asks for the password; the wfdb client cannot log in):
@@ -26,51 +33,81 @@ STEPS = {
    or get the zip on that page with a browser; it need not be extracted.
 4. duiit cohort ct-ich {dest} data/cohorts/mine/ct
 Without this account: the 8-bit pictures of the same patients, python data/fetch_cohort.py ct-ich-kaggle""",
-'hn-pet': """hn-pet (TCIA Head-Neck-PET-CT, restricted: faces could be reconstructed): there is no automatic way.
+    'hn-pet': """hn-pet (TCIA Head-Neck-PET-CT, restricted: faces could be reconstructed): there is no automatic way.
 1. Open https://doi.org/10.7937/K9/TCIA.2017.8oje5q00 and follow "Data Access": make a TCIA account, sign the TCIA Restricted License Agreement
    and send it to the TCIA help desk.
 2. Download the manifest (.tcia) of the images and INFOclinical_HN_Version2_30may2018.xlsx from that page.
 3. Open the manifest with the NBIA Data Retriever, log in there, choose "Descriptive Directory Name" and the folder {dest}.
    The PET series (modality PT) alone suffice. Put the workbook into the same folder.
 4. duiit cohort hn-pet {dest} data/cohorts/mine/pet
-Without this access: python data/fetch_cohort.py fdg_pet_ct_lesions"""}
-NEXT = {'lgg-mri':'lgg-mri {dest} data/cohorts/mine/mri', 'ct-ich-kaggle':'ct-ich {dest} data/cohorts/mine/ct', 'upenn_gbm':'upenn_gbm {dest} data/cohorts/mine/mri',
-        'fdg_pet_ct_lesions':'fdg_pet_ct_lesions {dest} data/cohorts/mine/pet'}
+Without this access: python data/fetch_cohort.py fdg_pet_ct_lesions""",
+}
+NEXT = {
+    'lgg-mri': 'lgg-mri {dest} data/cohorts/mine/mri',
+    'ct-ich-kaggle': 'ct-ich {dest} data/cohorts/mine/ct',
+    'upenn_gbm': 'upenn_gbm {dest} data/cohorts/mine/mri',
+    'fdg_pet_ct_lesions': 'fdg_pet_ct_lesions {dest} data/cohorts/mine/pet',
+}
 AGAIN = 'Nothing half-written counts; the same command goes on where it stopped'
 
 
-class FetchError(Exception): "What is missing or wrong, and what to do"
+class FetchError(Exception):
+    "What is missing or wrong, and what to do"
 
 
 def needed(module):
     "Import a client, or say how to install it"
-    try: return __import__(module)
+    try:
+        return __import__(module)
     except ModuleNotFoundError as e:
-        if e.name!=module: raise
-        raise FetchError(f"{module} is not installed. Install it with: {Path(sys.executable).name} -m pip install {PINS[module]}") from None
+        if e.name != module:
+            raise
+        raise FetchError(
+            f"{module} is not installed. Install it with: {Path(sys.executable).name} -m pip install {PINS[module]}"
+        ) from None
 
 
 def kaggle(name, dest, part, dry=False):
     "Download a data set of Kaggle to `dest`"
-    handle,hub = KAGGLE[name],needed('kagglehub')
+    handle, hub = KAGGLE[name], needed('kagglehub')
     import requests, zipfile
+
     page = f'https://www.kaggle.com/datasets/{handle}'
     print(f"{page}: its licence and terms stand there, check them on the day")
-    if dry: return
-    os.environ['KAGGLEHUB_CACHE'] = str(part) # an archive that is cut off is completed by the next call
-    try: got = Path(hub.dataset_download(handle))
+    if dry:
+        return
+    os.environ['KAGGLEHUB_CACHE'] = str(
+        part
+    )  # an archive that is cut off is completed by the next call
+    try:
+        got = Path(hub.dataset_download(handle))
     except requests.HTTPError as e:
         code = getattr(e.response, 'status_code', None)
-        if code in (401, 403): raise FetchError(f"{page}: Kaggle wants to know who asks ({code}). Make an account, open the page once and accept its terms; then https://www.kaggle.com/settings, API, Create New Token, "
-                                                "and set KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle") from None
-        raise FetchError(f"{page}: {'there is no such data set any more' if code==404 else f'Kaggle answers with status {code}; try again later'}") from None
-    except requests.RequestException as e: raise FetchError(f"{page}: Kaggle cannot be reached ({type(e).__name__}). Is there a network connection? {AGAIN}") from None
+        if code in (401, 403):
+            raise FetchError(
+                f"{page}: Kaggle wants to know who asks ({code}). Make an account, open the page once and accept its terms; then https://www.kaggle.com/settings, API, Create New Token, "
+                "and set KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle"
+            ) from None
+        raise FetchError(
+            f"{page}: {'there is no such data set any more' if code == 404 else f'Kaggle answers with status {code}; try again later'}"
+        ) from None
+    except requests.RequestException as e:
+        raise FetchError(
+            f"{page}: Kaggle cannot be reached ({type(e).__name__}). Is there a network connection? {AGAIN}"
+        ) from None
     except (zipfile.BadZipFile, EOFError) as e:
         shutil.rmtree(part)
-        raise FetchError(f"{page}: the archive arrived damaged ({e}) and was deleted. Give the same command again") from None
-    except OSError as e: raise FetchError(f"{e.filename or part}: it cannot be written ({e.strerror or e}). {AGAIN}") from None
-    except Exception as e: # the client has classes of its own for a missing login, damaged data and a damaged kaggle.json
-        raise FetchError(f"{page}: {' '.join(str(e).split()) or type(e).__name__}. {AGAIN}") from None
+        raise FetchError(
+            f"{page}: the archive arrived damaged ({e}) and was deleted. Give the same command again"
+        ) from None
+    except OSError as e:
+        raise FetchError(
+            f"{e.filename or part}: it cannot be written ({e.strerror or e}). {AGAIN}"
+        ) from None
+    except Exception as e:  # the client has classes of its own for a missing login, damaged data and a damaged kaggle.json
+        raise FetchError(
+            f"{page}: {' '.join(str(e).split()) or type(e).__name__}. {AGAIN}"
+        ) from None
     print(f'version {got.name}')
     os.replace(got, dest)
     shutil.rmtree(part)
@@ -78,29 +115,54 @@ def kaggle(name, dest, part, dry=False):
 
 def choose(index, collection, subjects, ct=False):
     "Rows of the series that are needed: of `subjects` persons with an age, the first study that has them"
-    want = IDC[collection]|({'CT':''} if ct else {})
-    d = index[index.Modality.isin(list(want)) & index.PatientAge.fillna('').str.fullmatch(r'\d{3}[YMWD]')]
-    d = d[[bool(re.search(want[m], str(s), re.I)) for m,s in zip(d.Modality, d.SeriesDescription)]]
-    d = d[d.groupby('StudyInstanceUID').Modality.transform('nunique')==len(want)]
-    d = d.sort_values(['PatientID','StudyDate','StudyInstanceUID'])
-    d = d[d.StudyInstanceUID==d.groupby('PatientID').StudyInstanceUID.transform('first')]
-    order = sorted(d.PatientID.unique(), key=lambda s: hashlib.sha256(s.encode()).hexdigest()) # without regard to anything, and more subjects include the fewer
-    if not order: raise FetchError(f"{collection}: this version of the index lists no such series")
-    return d[d.PatientID.isin(order[:subjects])],len(order)
+    want = IDC[collection] | ({'CT': ''} if ct else {})
+    d = index[
+        index.Modality.isin(list(want))
+        & index.PatientAge.fillna('').str.fullmatch(r'\d{3}[YMWD]')
+    ]
+    d = d[
+        [
+            bool(re.search(want[m], str(s), re.I))
+            for m, s in zip(d.Modality, d.SeriesDescription)
+        ]
+    ]
+    d = d[d.groupby('StudyInstanceUID').Modality.transform('nunique') == len(want)]
+    d = d.sort_values(['PatientID', 'StudyDate', 'StudyInstanceUID'])
+    d = d[d.StudyInstanceUID == d.groupby('PatientID').StudyInstanceUID.transform('first')]
+    order = sorted(
+        d.PatientID.unique(), key=lambda s: hashlib.sha256(s.encode()).hexdigest()
+    )  # without regard to anything, and more subjects include the fewer
+    if not order:
+        raise FetchError(f"{collection}: this version of the index lists no such series")
+    return d[d.PatientID.isin(order[:subjects])], len(order)
 
 
 def incomplete(rows, folder):
     "Series of which `folder` does not hold every byte"
     bad = 0
     for r in rows.itertuples():
-        files = [f for f in (folder/r.collection_id/r.PatientID/r.StudyInstanceUID/f'{r.Modality}_{r.SeriesInstanceUID}').glob('*.dcm')]
-        bad += len(files)!=r.instanceCount or abs(sum(f.stat().st_size for f in files)-r.series_size_MB*1e6)>.5
+        files = [
+            f
+            for f in (
+                folder
+                / r.collection_id
+                / r.PatientID
+                / r.StudyInstanceUID
+                / f'{r.Modality}_{r.SeriesInstanceUID}'
+            ).glob('*.dcm')
+        ]
+        bad += (
+            len(files) != r.instanceCount
+            or abs(sum(f.stat().st_size for f in files) - r.series_size_MB * 1e6) > 0.5
+        )
     return bad
 
 
 class Last(logging.Handler):
     "Keeps the last error that a client logs"
+
     said = ''
+
     def emit(self, record):
         lines = [l for l in record.getMessage().splitlines() if l.startswith('ERROR')]
         self.said = self.said or (lines[0][:300] if lines else '')
@@ -108,57 +170,124 @@ class Last(logging.Handler):
 
 def idc(name, dest, part, subjects=20, ct=False, dry=False):
     "Download series of a collection of the Imaging Data Commons to `dest`"
-    log,last = logging.getLogger('idc_index'),Last()
+    log, last = logging.getLogger('idc_index'), Last()
     needed('idc_index')
     from idc_index import IDCClient
-    log.propagate,log.handlers = False,[last]
+
+    log.propagate, log.handlers = False, [last]
     print('reading the index ...', flush=True)
     client = IDCClient()
-    index = client.sql_query(f"SELECT collection_id, PatientID, PatientAge, StudyInstanceUID, StudyDate, SeriesInstanceUID, SeriesDescription, Modality, instanceCount, series_size_MB, license_short_name, source_DOI "
-                             f"FROM index WHERE collection_id='{name}' AND analysis_result_id IS NULL")
-    rows,most = choose(index, name, subjects, ct)
-    size,free = rows.series_size_MB.sum()/1e3,shutil.disk_usage(part.parent).free/1e9
-    print(f"{name}, index {client.get_idc_version()}: {rows.PatientID.nunique()} of {most} subjects with what is needed, {len(rows)} series, {rows.instanceCount.sum():,} files, {size:.2f} GB ({free:.0f} GB free)\n"
-          f"licence as listed: {', '.join(sorted(rows.license_short_name.unique()))}; check on the day: {', '.join('https://doi.org/'+d for d in sorted(rows.source_DOI.unique()))}", flush=True)
-    if dry: return
-    if size>.95*free: raise FetchError(f"{part.parent}: {size:.1f} GB are needed and {free:.1f} GB are free. Choose fewer subjects or another folder")
-    try: client.download_from_selection(downloadDir=str(part), seriesInstanceUID=rows.SeriesInstanceUID.tolist(), use_s5cmd_sync=True)
-    except OSError as e: raise FetchError(f"{e.filename or part}: it cannot be written ({e.strerror or e}). {AGAIN}") from None
-    bad = incomplete(rows, part) # the client raises nothing where a download fails
-    if bad: raise FetchError(f"{name}: {bad} of {len(rows)} series did not arrive whole. Is there a network connection?{f' The client said: {last.said}.' if last.said else ''} {AGAIN}")
+    index = client.sql_query(
+        f"SELECT collection_id, PatientID, PatientAge, StudyInstanceUID, StudyDate, SeriesInstanceUID, SeriesDescription, Modality, instanceCount, series_size_MB, license_short_name, source_DOI "
+        f"FROM index WHERE collection_id='{name}' AND analysis_result_id IS NULL"
+    )
+    rows, most = choose(index, name, subjects, ct)
+    size, free = (rows.series_size_MB.sum() / 1e3, shutil.disk_usage(part.parent).free / 1e9)
+    print(
+        f"{name}, index {client.get_idc_version()}: {rows.PatientID.nunique()} of {most} subjects with what is needed, {len(rows)} series, {rows.instanceCount.sum():,} files, {size:.2f} GB ({free:.0f} GB free)\n"
+        f"licence as listed: {', '.join(sorted(rows.license_short_name.unique()))}; check on the day: {', '.join('https://doi.org/' + d for d in sorted(rows.source_DOI.unique()))}",
+        flush=True,
+    )
+    if dry:
+        return
+    if size > 0.95 * free:
+        raise FetchError(
+            f"{part.parent}: {size:.1f} GB are needed and {free:.1f} GB are free. Choose fewer subjects or another folder"
+        )
+    try:
+        client.download_from_selection(
+            downloadDir=str(part),
+            seriesInstanceUID=rows.SeriesInstanceUID.tolist(),
+            use_s5cmd_sync=True,
+        )
+    except OSError as e:
+        raise FetchError(
+            f"{e.filename or part}: it cannot be written ({e.strerror or e}). {AGAIN}"
+        ) from None
+    bad = incomplete(rows, part)  # the client raises nothing where a download fails
+    if bad:
+        raise FetchError(
+            f"{name}: {bad} of {len(rows)} series did not arrive whole. Is there a network connection?{f' The client said: {last.said}.' if last.said else ''} {AGAIN}"
+        )
     os.replace(part, dest)
 
 
 def fetch(name, dest, subjects=20, ct=False, dry=False):
     "Bring the raw data of `name` to `dest`"
-    if subjects<1: raise FetchError(f"--subjects {subjects}: at least 1 is needed")
+    if subjects < 1:
+        raise FetchError(f"--subjects {subjects}: at least 1 is needed")
     dest = Path(dest).expanduser()
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())): raise FetchError(f"{dest}: this is there already and is not touched. Choose another folder, or delete it first")
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise FetchError(
+            f"{dest}: this is there already and is not touched. Choose another folder, or delete it first"
+        )
     part = dest.absolute().with_name(f'.{dest.name}.{name}.part')
     part.mkdir(parents=True, exist_ok=True)
     try:
-        if name in KAGGLE: kaggle(name, dest, part, dry)
-        else: idc(name, dest, part, subjects, ct, dry)
+        if name in KAGGLE:
+            kaggle(name, dest, part, dry)
+        else:
+            idc(name, dest, part, subjects, ct, dry)
     finally:
-        if part.is_dir() and not any(f.is_file() for f in part.rglob('*')): shutil.rmtree(part)
-    if not dry: print(f"{dest}: complete. Now: duiit cohort {NEXT[name].format(dest=dest)}"+(f"\nand its CT: duiit cohort {name} {dest} data/cohorts/mine/ct --modality ct" if ct else ''))
+        if part.is_dir() and not any(f.is_file() for f in part.rglob('*')):
+            shutil.rmtree(part)
+    if not dry:
+        print(
+            f"{dest}: complete. Now: duiit cohort {NEXT[name].format(dest=dest)}"
+            + (
+                f"\nand its CT: duiit cohort {name} {dest} data/cohorts/mine/ct --modality ct"
+                if ct
+                else ''
+            )
+        )
 
 
 def main(argv=None):
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage='%(prog)s NAME [DEST] [--subjects N] [--ct] [--dry]')
-    p.add_argument('name', choices=[*KAGGLE, *IDC, *STEPS], metavar='NAME', help='one of the names above')
-    p.add_argument('dest', nargs='?', type=Path, metavar='DEST', help='folder for the data (default data/raw/NAME)')
-    p.add_argument('--subjects', type=int, default=20, metavar='N', help='how many subjects of the Imaging Data Commons (default 20)')
-    p.add_argument('--ct', action='store_true', help='fdg_pet_ct_lesions: also the CT of each subject, about three times as much')
+    p = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage='%(prog)s NAME [DEST] [--subjects N] [--ct] [--dry]',
+    )
+    p.add_argument(
+        'name', choices=[*KAGGLE, *IDC, *STEPS], metavar='NAME', help='one of the names above'
+    )
+    p.add_argument(
+        'dest',
+        nargs='?',
+        type=Path,
+        metavar='DEST',
+        help='folder for the data (default data/raw/NAME)',
+    )
+    p.add_argument(
+        '--subjects',
+        type=int,
+        default=20,
+        metavar='N',
+        help='how many subjects of the Imaging Data Commons (default 20)',
+    )
+    p.add_argument(
+        '--ct',
+        action='store_true',
+        help='fdg_pet_ct_lesions: also the CT of each subject, about three times as much',
+    )
     p.add_argument('--dry', action='store_true', help='only say what would be downloaded')
     a = p.parse_args(argv)
-    dest = a.dest or Path(os.path.relpath(Path(__file__).resolve().parent/'raw'/a.name))
-    if a.ct and a.name!='fdg_pet_ct_lesions': p.error('--ct goes with fdg_pet_ct_lesions')
-    if a.name in STEPS: print(STEPS[a.name].format(dest=dest)); return 1
-    try: fetch(a.name, dest, a.subjects, a.ct, a.dry)
-    except FetchError as e: print(e, file=sys.stderr); return 1
-    except KeyboardInterrupt: print(f'\nstopped. {AGAIN}', file=sys.stderr); return 130
+    dest = a.dest or Path(os.path.relpath(Path(__file__).resolve().parent / 'raw' / a.name))
+    if a.ct and a.name != 'fdg_pet_ct_lesions':
+        p.error('--ct goes with fdg_pet_ct_lesions')
+    if a.name in STEPS:
+        print(STEPS[a.name].format(dest=dest))
+        return 1
+    try:
+        fetch(a.name, dest, a.subjects, a.ct, a.dry)
+    except FetchError as e:
+        print(e, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f'\nstopped. {AGAIN}', file=sys.stderr)
+        return 130
     return 0
 
 
-if __name__=='__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

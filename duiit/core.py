@@ -7,7 +7,7 @@ __all__ = ['BLANK', 'IN_YEAR', 'InputError', 'check_in', 'Unusable', 'atomic', '
            'plain', 'readings', 'number', 'is_date', 'no_number', 'years_of', 'provenance', 'check_parameters',
            'quiet_end', 'guard_torchvision']
 
-# %% ../nbs/00_core.ipynb #c002
+# %% ../nbs/00_core.ipynb #c2
 import difflib, hashlib, json, math, os, platform, re, subprocess, tempfile, unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,34 +15,37 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
-# %% ../nbs/00_core.ipynb #c005
+# %% ../nbs/00_core.ipynb #c5
 class InputError(ValueError):
     "A mistake in what the user gave: the message names the place, the value, what is allowed and what to do"
 
-# %% ../nbs/00_core.ipynb #c006
+# %% ../nbs/00_core.ipynb #c6
 def check_in(
-    what:str,   # What is being chosen, e.g. `'arm'`
-    value,      # The user's choice
-    valid,      # Every valid choice
+    what: str,  # What is being chosen, e.g. `'arm'`
+    value,  # The user's choice
+    valid,  # Every valid choice
 ):
     "`value` if it is one of `valid`; otherwise an `InputError` that lists them and the nearest one"
     valid = list(valid)
-    if value in valid: return value
+    if value in valid:
+        return value
     near = difflib.get_close_matches(str(value), [str(v) for v in valid], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise InputError(f"unknown {what} {value!r}.{hint} Valid: {', '.join(map(str, valid))}")
 
-# %% ../nbs/00_core.ipynb #c007b
+# %% ../nbs/00_core.ipynb #c9
 class Unusable(InputError):
     "A file or piece that cannot be used, with the reason by which the table of exclusions groups"
-    def __init__(self,
-        reason:str,     # A short fixed phrase, e.g. 'oblique'
-        detail:str='',  # What is particular
+
+    def __init__(
+        self,
+        reason: str,  # A short fixed phrase, e.g. 'oblique'
+        detail: str = '',  # What is particular
     ):
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason,self.detail = reason,detail
+        self.reason, self.detail = reason, detail
 
-# %% ../nbs/00_core.ipynb #c009
+# %% ../nbs/00_core.ipynb #c11
 @contextmanager
 def atomic(
     path,  # Where the finished file shall stand; its folder is made
@@ -57,195 +60,306 @@ def atomic(
         yield tmp
         os.chmod(tmp, 0o644)
         os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
+    finally:
+        tmp.unlink(missing_ok=True)
 
-# %% ../nbs/00_core.ipynb #c010
-def write_text(path, text:str):
+# %% ../nbs/00_core.ipynb #c12
+def write_text(path, text: str):
     "Write `text` to `path` atomically"
-    with atomic(path) as tmp: tmp.write_text(text, encoding='utf-8')
+    with atomic(path) as tmp:
+        tmp.write_text(text, encoding='utf-8')
+
 
 def write_json(path, obj):
     "Write `obj` to `path` as JSON, atomically"
-    write_text(path, json.dumps(obj, indent=1, ensure_ascii=False)+'\n')
+    write_text(path, json.dumps(obj, indent=1, ensure_ascii=False) + '\n')
 
-def read_json(path)->dict:
+
+def read_json(path) -> dict:
     "The JSON object in `path`; an `InputError` that names the file if it is missing or damaged"
-    try: return json.loads(Path(path).read_text(encoding='utf-8'))
-    except FileNotFoundError: raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as e: raise InputError(f"{path}: not readable as JSON ({e}). Delete it and run the same command again") from None
+    try:
+        return json.loads(Path(path).read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, OSError) as e:
+        raise InputError(
+            f"{path}: not readable as JSON ({e}). Delete it and run the same command again"
+        ) from None
 
-# %% ../nbs/00_core.ipynb #c014
+# %% ../nbs/00_core.ipynb #c16
 def digest(
     *parts,  # Strings, bytes, arrays, or iterators of them (read one by one); hashed in order with their lengths
-)->str:      # 16 hexadecimal digits
+) -> str:  # 16 hexadecimal digits
     "A short SHA-256 of `parts`"
     h = hashlib.sha256()
     for p in chain.from_iterable(p if isinstance(p, Iterator) else (p,) for p in parts):
         b = p.encode() if isinstance(p, str) else p if isinstance(p, bytes) else p.tobytes()
-        h.update(len(b).to_bytes(8, 'little')); h.update(b)
+        h.update(len(b).to_bytes(8, 'little'))
+        h.update(b)
     return h.hexdigest()[:16]
 
-# %% ../nbs/00_core.ipynb #c015b
-_quotes = {'"':'"', "'":"'", '“':'”', '„':'“', '‘':'’', '«':'»'}
+# %% ../nbs/00_core.ipynb #c19
+_quotes = {'"': '"', "'": "'", '“': '”', '„': '“', '‘': '’', '«': '»'}
+
 
 def plain(
-    text, # a name or a cell of a table
-)->str:
+    text,  # a name or a cell of a table
+) -> str:
     "The text that a reader sees: composed letters, single blanks, nothing invisible, no quotes around it"
     text = str(text)
     if not text.isascii():
         text = unicodedata.normalize('NFC', text)
-        text = ''.join(c for c in text if unicodedata.category(c)!='Cf')
+        text = ''.join(c for c in text if unicodedata.category(c) != 'Cf')
     text = ' '.join(text.split())
-    formula = re.fullmatch(r'="([^"]*)"', text) # how spreadsheets are told to keep zeros
-    if formula: return formula[1].strip()
-    if len(text)>1 and _quotes.get(text[0])==text[-1]: return text[1:-1].strip()
+    formula = re.fullmatch(r'="([^"]*)"', text)  # how spreadsheets are told to keep zeros
+    if formula:
+        return formula[1].strip()
+    if len(text) > 1 and _quotes.get(text[0]) == text[-1]:
+        return text[1:-1].strip()
     return text[1:] if re.match(r"'\d", text) else text
 
-# %% ../nbs/00_core.ipynb #c015e
+# %% ../nbs/00_core.ipynb #c22
 def _number_forms():
     "What a number looks like, by its decimal mark"
     forms = {}
-    for mark,other,tail in (('.', ',', r'\.\d*'), (',', r'\.', r',\d+')):
+    for mark, other, tail in (('.', ',', r'\.\d*'), (',', r'\.', r',\d+')):
         groups = rf"[1-9]\d{{0,2}}([{other}' ])\d{{3}}(?:\1\d{{3}})*"
-        forms[mark] = re.compile(rf'[+-]?(?:(?:\d+|{groups})(?:{tail})?|[{mark}]\d+)(?:[eE][+-]?\d+)?')
+        forms[mark] = re.compile(
+            rf'[+-]?(?:(?:\d+|{groups})(?:{tail})?|[{mark}]\d+)(?:[eE][+-]?\d+)?'
+        )
     return forms
+
 
 _forms = _number_forms()
 _marks = str.maketrans('\u2212\u2019\u02bc\uff0c\uff0e\uff0d\uff0b', "-'',.-+")
 
+
 def readings(
-    text, # e.g. '12.345'
-)->dict:  # {decimal mark: value}; empty where it is no number
+    text,  # e.g. '12.345'
+) -> dict:  # {decimal mark: value}; empty where it is no number
     "A number under each decimal mark that allows it; the other mark, blanks and apostrophes part thousands"
     text = plain(text)
     if not text.isascii():
         text = text.translate(_marks)
         text = ''.join(str(unicodedata.decimal(c, c)) for c in text)
     found = {}
-    for mark,form in _forms.items():
-        if not form.fullmatch(text): continue
-        digits = re.sub(rf"[ '{',' if mark=='.' else '.'}]", '', text)
+    for mark, form in _forms.items():
+        if not form.fullmatch(text):
+            continue
+        digits = re.sub(rf"[ '{',' if mark == '.' else '.'}]", '', text)
         found[mark] = float(digits.replace(',', '.'))
-    return {mark:v for mark,v in found.items() if math.isfinite(v)}
+    return {mark: v for mark, v in found.items() if math.isfinite(v)}
+
 
 def number(
-    text,           # e.g. '27.5', '27,5', '1e3', '12 345' or '1.234,5'
-    decimal:str='', # decimal mark of the column, '.' or ','; '' where it is not known
-)->float:           # NaN where it is no number, or where a comma could mean two things, as in '12,345'
+    text,  # e.g. '27.5', '27,5', '1e3', '12 345' or '1.234,5'
+    decimal: str = '',  # decimal mark of the column, '.' or ','; '' where it is not known
+) -> float:  # NaN where it is no number, or where a comma could mean two things, as in '12,345'
     "A number as people write it"
     values = readings(text)
-    if len(set(values.values()))==2 and not decimal: return math.nan if ',' in text else values['.']
+    if len(set(values.values())) == 2 and not decimal:
+        return math.nan if ',' in text else values['.']
     return values.get(decimal, next(iter(values.values()), math.nan))
 
-# %% ../nbs/00_core.ipynb #c015h
-BLANK = { # cells in small letters that say that there is no value
-    '','na','n/a','n.a.','#n/a','<na>','nan','none','null','nil','?','-','--','–','—','.',
-    'unknown','unbekannt','not known','missing','not available'}
-_dates = ( # how days begin
-    r'\d{1,4}([-./])\d{1,2}\1\d{1,4}(?=\D|$)',      # 1980-01-02, 2.1.80
-    r'\d{1,2}[-. ]*[a-zäéû]{3,9}[-., ]+\d{2,4}',    # 2 Jan 1980
-    r'[a-z]{3,9}\.? \d{1,2},? \d{4}',               # January 2, 1980
-    r'(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$') # 19800102
+# %% ../nbs/00_core.ipynb #c25
+BLANK = {  # cells in small letters that say that there is no value
+    '',
+    'na',
+    'n/a',
+    'n.a.',
+    '#n/a',
+    '<na>',
+    'nan',
+    'none',
+    'null',
+    'nil',
+    '?',
+    '-',
+    '--',
+    '–',
+    '—',
+    '.',
+    'unknown',
+    'unbekannt',
+    'not known',
+    'missing',
+    'not available',
+}
+_dates = (  # how days begin
+    r'\d{1,4}([-./])\d{1,2}\1\d{1,4}(?=\D|$)',  # 1980-01-02, 2.1.80
+    r'\d{1,2}[-. ]*[a-zäéû]{3,9}[-., ]+\d{2,4}',  # 2 Jan 1980
+    r'[a-z]{3,9}\.? \d{1,2},? \d{4}',  # January 2, 1980
+    r'(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$',
+)  # 19800102
 _date = re.compile('|'.join(_dates), re.I)
 
+
 def is_date(
-    text, # a cell
-)->bool:
+    text,  # a cell
+) -> bool:
     "Whether a text begins like a day in a calendar, e.g. 1980-01-02, 2.1.80, 2 Jan 1980 or 19800102"
     return bool(_date.match(plain(text)))
 
+
 def no_number(
-    text, # a cell that is no number
+    text,  # a cell that is no number
     row,  # of the file, as its editor counts
-)->str:
+) -> str:
     "Why a cell holds no number: blank, unreadable, a date or another text; dates are told by their form only"
     text = plain(text)
     cell = f'{text[:60]!r} in row {row}'
-    if not text: return f'blank in the table: row {row}'
-    if text.lower() in BLANK: return f'blank in the table: {cell}'
+    if not text:
+        return f'blank in the table: row {row}'
+    if text.lower() in BLANK:
+        return f'blank in the table: {cell}'
     todo = 'open and save the file in a spreadsheet program'
-    if text[0]=='=': return f'a formula whose value was never stored: {cell}; {todo}'
-    if text[0]=='#': return f'an error of the spreadsheet: {cell}'
+    if text[0] == '=':
+        return f'a formula whose value was never stored: {cell}; {todo}'
+    if text[0] == '#':
+        return f'an error of the spreadsheet: {cell}'
     form = re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', text[:30]))
-    return f'a date: its form is {form!r} in row {row}' if is_date(text) else f'not a number: {cell}'
+    return (
+        f'a date: its form is {form!r} in row {row}'
+        if is_date(text)
+        else f'not a number: {cell}'
+    )
 
-# %% ../nbs/00_core.ipynb #c015k
-IN_YEAR = dict(years=1., months=12., weeks=365.25/7, days=365.25) # how many are a year
+# %% ../nbs/00_core.ipynb #c28
+IN_YEAR = dict(years=1.0, months=12.0, weeks=365.25 / 7, days=365.25)  # how many are a year
 _units = dict(
     years='y yr yrs year years yo y.o. y/o j jahr jahre',
     months='m mo mos mon mth mths month months monat monate',
     weeks='w wk wks week weeks woche wochen',
-    days='d day days tag tage')
-_unit_of = {word:unit for unit,words in _units.items() for word in words.split()}
+    days='d day days tag tage',
+)
+_unit_of = {word: unit for unit, words in _units.items() for word in words.split()}
+
 
 def years_of(
-    text,           # e.g. '045Y', '6 months' or '18 mo'
-    decimal:str='', # decimal mark of the column, as for `number`
-)->tuple:           # years, and the unit that was given; NaN and '' where it is no age with a unit
+    text,  # e.g. '045Y', '6 months' or '18 mo'
+    decimal: str = '',  # decimal mark of the column, as for `number`
+) -> tuple:  # years, and the unit that was given; NaN and '' where it is no age with a unit
     "An age that carries its unit, in years"
     said = re.fullmatch(r'(.*\d)\s*([a-z][a-z./]*)(?: old)?', plain(text).lower())
-    unit = _unit_of.get(said[2].strip('.') if said[2]!='y.o.' else said[2]) if said else None
-    if unit is None: return math.nan,''
-    return number(said[1], decimal)/IN_YEAR[unit],unit
+    unit = _unit_of.get(said[2].strip('.') if said[2] != 'y.o.' else said[2]) if said else None
+    if unit is None:
+        return math.nan, ''
+    return number(said[1], decimal) / IN_YEAR[unit], unit
 
-# %% ../nbs/00_core.ipynb #c017
-_packages = ('duiit','torch','torchvision','fastai','numpy','pandas','scipy','statsmodels','scikit-image')
+# %% ../nbs/00_core.ipynb #c31
+_packages = (
+    'duiit',
+    'torch',
+    'torchvision',
+    'fastai',
+    'numpy',
+    'pandas',
+    'scipy',
+    'statsmodels',
+    'scikit-image',
+)
+
 
 def _version(name):
-    try: return version(name)
-    except PackageNotFoundError: return 'absent'
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return 'absent'
+
 
 def _git(*args):
-    try: return subprocess.run(['git', '--no-optional-locks', *args], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-    except (OSError, subprocess.SubprocessError): return None
+    try:
+        return subprocess.run(
+            ['git', '--no-optional-locks', *args],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
-# %% ../nbs/00_core.ipynb #c018
-def provenance()->dict: # `commit`, `dirty`, `python`, `platform` and `versions` by package
+# %% ../nbs/00_core.ipynb #c32
+def provenance() -> dict:  # `commit`, `dirty`, `python`, `platform` and `versions` by package
     "Which code, on which versions, is running"
-    commit, status = _git('rev-parse','HEAD'), _git('status','--porcelain','--untracked-files=no')
-    return dict(commit=commit or 'unknown', dirty=None if status is None else bool(status), python=platform.python_version(),
-                platform=f'{platform.system()}-{platform.machine()}', versions={p:_version(p) for p in _packages})
+    commit, status = (
+        _git('rev-parse', 'HEAD'),
+        _git('status', '--porcelain', '--untracked-files=no'),
+    )
+    return dict(
+        commit=commit or 'unknown',
+        dirty=None if status is None else bool(status),
+        python=platform.python_version(),
+        platform=f'{platform.system()}-{platform.machine()}',
+        versions={p: _version(p) for p in _packages},
+    )
 
-# %% ../nbs/00_core.ipynb #c020
+# %% ../nbs/00_core.ipynb #c34
 def check_parameters(
-    names:dict,   # The notebook's `globals()`, before anything else is defined or imported
-    **declared,   # Every parameter with its type
+    names: dict,  # The notebook's `globals()`, before anything else is defined or imported
+    **declared,  # Every parameter with its type
 ):
     "`InputError` if a name is not a declared parameter or its value is of another type"
-    own = {k:v for k,v in names.items() if not k.startswith('_') and k not in ('In','Out') and isinstance(v, (str,int,float,list,dict,type(None)))} # what papermill can inject
-    for k,v in own.items():
+    own = {
+        k: v
+        for k, v in names.items()
+        if not k.startswith('_')
+        and k not in ('In', 'Out')
+        and isinstance(v, (str, int, float, list, dict, type(None)))
+    }  # what papermill can inject
+    for k, v in own.items():
         t = declared[check_in('parameter', k, declared)]
-        if not isinstance(v, t) or isinstance(v, bool)!=(t is bool): raise InputError(f"parameter {k}={v!r}: expected {t.__name__}, not {type(v).__name__}")
+        if not isinstance(v, t) or isinstance(v, bool) != (t is bool):
+            raise InputError(
+                f"parameter {k}={v!r}: expected {t.__name__}, not {type(v).__name__}"
+            )
 
-# %% ../nbs/00_core.ipynb #c021b
+# %% ../nbs/00_core.ipynb #c37
 def quiet_end():
     "In a kernel: answering a question about the kernel cannot be interrupted; elsewhere nothing happens"
     import signal
     from IPython import get_ipython
+
     kernel = getattr(get_ipython(), 'kernel', None)
-    if kernel is None: return
+    if kernel is None:
+        return
     answer = kernel.shell_handlers['kernel_info_request']
+
     def unhurried(*args):
-        signal.signal(signal.SIGINT, signal.SIG_IGN) # the kernel restores its own handler after every message
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # the kernel restores its own handler after every message
         return answer(*args)
+
     kernel.shell_handlers['kernel_info_request'] = unhurried
 
-# %% ../nbs/00_core.ipynb #c023
-_torchvision_ops = None # the declarations live as long as this object
+# %% ../nbs/00_core.ipynb #c39
+_torchvision_ops = None  # the declarations live as long as this object
 
-def guard_torchvision()->bool: # Whether anything had to be declared
+
+def guard_torchvision() -> bool:  # Whether anything had to be declared
     "Make `import torchvision` work where its compiled operators cannot load; does nothing where they can"
     global _torchvision_ops
     import sys, torch
-    if _torchvision_ops or 'torchvision' in sys.modules: return False
+
+    if _torchvision_ops or 'torchvision' in sys.modules:
+        return False
     import importlib.util
+
     spec = importlib.util.find_spec('torchvision')
-    if spec is None: return False
+    if spec is None:
+        return False
     for ext in Path(spec.origin).parent.glob('_C*.so'):
-        try: torch.ops.load_library(str(ext))
-        except OSError: continue
-    if hasattr(torch.ops.torchvision, 'nms'): return False
+        try:
+            torch.ops.load_library(str(ext))
+        except OSError:
+            continue
+    if hasattr(torch.ops.torchvision, 'nms'):
+        return False
     _torchvision_ops = torch.library.Library('torchvision', 'FRAGMENT')
-    for op in ('nms','qnms'): _torchvision_ops.define(f'{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    for op in ('nms', 'qnms'):
+        _torchvision_ops.define(
+            f'{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
+        )
     return True

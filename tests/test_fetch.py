@@ -1,86 +1,170 @@
 """`data/fetch_cohort.py` with stand-ins for the two clients: what arrives, what an interruption leaves, what each failure says."""
+
 import os, runpy, sys, types
 from pathlib import Path
 import pandas as pd, pytest, requests
 
-SCRIPT = Path(__file__).parents[1]/'data'/'fetch_cohort.py'
-CUT = {'at':0} # how many files arrive before the line is cut; 0: all
+SCRIPT = Path(__file__).parents[1] / 'data' / 'fetch_cohort.py'
+CUT = {'at': 0}  # how many files arrive before the line is cut; 0: all
+
 
 @pytest.fixture
 def fc(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path); monkeypatch.setenv('KAGGLEHUB_CACHE', ''); CUT['at'] = 0
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('KAGGLEHUB_CACHE', '')
+    CUT['at'] = 0
     return types.SimpleNamespace(**runpy.run_path(str(SCRIPT)))
+
 
 def kagglehub(fail=None):
     def dataset_download(handle):
-        box = Path(os.environ['KAGGLEHUB_CACHE'])/'datasets'/handle/'versions'/'2'
+        box = Path(os.environ['KAGGLEHUB_CACHE']) / 'datasets' / handle / 'versions' / '2'
         box.mkdir(parents=True, exist_ok=True)
-        (box.parent/'2.archive').write_bytes(b'half')
-        if fail: raise fail
-        (box.parent/'2.archive').unlink(); (box/'data.csv').write_text('x')
+        (box.parent / '2.archive').write_bytes(b'half')
+        if fail:
+            raise fail
+        (box.parent / '2.archive').unlink()
+        (box / 'data.csv').write_text('x')
         return str(box)
+
     return types.SimpleNamespace(dataset_download=dataset_download)
 
+
 def status(code):
-    r = requests.Response(); r.status_code = code
+    r = requests.Response()
+    r.status_code = code
     return requests.HTTPError(f'{code}', response=r)
 
+
 def rows():
-    d = pd.DataFrame([('P1','063Y','S1','2000-01-01','post'), ('P1','064Y','S2','2001-01-01','post'), ('P2','','S3','2000-01-01','post'), ('P3','045Y','S4','2000-01-01','Flair'), ('P4','050Y','S5','2000-01-01','gad')],
-                     columns=['PatientID','PatientAge','StudyInstanceUID','StudyDate','SeriesDescription'])
-    d['SeriesDescription'] = d.SeriesDescription.map(dict(post='t1 axial stealth-post', gad='AX T1 GAD', Flair='t2_Flair'))
-    return d.assign(collection_id='upenn_gbm', SeriesInstanceUID=d.StudyInstanceUID+'.1', Modality='MR', instanceCount=3, series_size_MB=3e-5, license_short_name='CC BY 4.0', source_DOI='10/x')
+    d = pd.DataFrame(
+        [
+            ('P1', '063Y', 'S1', '2000-01-01', 'post'),
+            ('P1', '064Y', 'S2', '2001-01-01', 'post'),
+            ('P2', '', 'S3', '2000-01-01', 'post'),
+            ('P3', '045Y', 'S4', '2000-01-01', 'Flair'),
+            ('P4', '050Y', 'S5', '2000-01-01', 'gad'),
+        ],
+        columns=[
+            'PatientID',
+            'PatientAge',
+            'StudyInstanceUID',
+            'StudyDate',
+            'SeriesDescription',
+        ],
+    )
+    d['SeriesDescription'] = d.SeriesDescription.map(
+        dict(post='t1 axial stealth-post', gad='AX T1 GAD', Flair='t2_Flair')
+    )
+    return d.assign(
+        collection_id='upenn_gbm',
+        SeriesInstanceUID=d.StudyInstanceUID + '.1',
+        Modality='MR',
+        instanceCount=3,
+        series_size_MB=3e-5,
+        license_short_name='CC BY 4.0',
+        source_DOI='10/x',
+    )
+
 
 class IDCClient:
-    def sql_query(self, q): return rows()
-    def get_idc_version(self): return 'v1'
+    def sql_query(self, q):
+        return rows()
+
+    def get_idc_version(self):
+        return 'v1'
+
     def download_from_selection(self, downloadDir, seriesInstanceUID, use_s5cmd_sync):
         n = 0
         for r in rows().itertuples():
-            if r.SeriesInstanceUID not in seriesInstanceUID: continue
+            if r.SeriesInstanceUID not in seriesInstanceUID:
+                continue
             for k in range(3):
-                f = Path(downloadDir)/r.collection_id/r.PatientID/r.StudyInstanceUID/f'MR_{r.SeriesInstanceUID}'/f'{k}.dcm'
-                if CUT['at'] and n>=CUT['at']: continue # as the true client: it raises nothing
-                f.parent.mkdir(parents=True, exist_ok=True); f.write_bytes(b'0123456789'); n += 1
+                f = (
+                    Path(downloadDir)
+                    / r.collection_id
+                    / r.PatientID
+                    / r.StudyInstanceUID
+                    / f'MR_{r.SeriesInstanceUID}'
+                    / f'{k}.dcm'
+                )
+                if CUT['at'] and n >= CUT['at']:
+                    continue  # as the true client: it raises nothing
+                f.parent.mkdir(parents=True, exist_ok=True)
+                f.write_bytes(b'0123456789')
+                n += 1
+
 
 def test_complete_or_not_at_all(fc, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'kagglehub', kagglehub(KeyboardInterrupt()))
-    assert fc.main(['lgg-mri','raw/x'])==130
-    assert not (tmp_path/'raw'/'x').exists() and len(list((tmp_path/'raw').rglob('*.archive')))==1 # what arrived is kept for the next call
+    assert fc.main(['lgg-mri', 'raw/x']) == 130
+    assert (
+        not (tmp_path / 'raw' / 'x').exists()
+        and len(list((tmp_path / 'raw').rglob('*.archive'))) == 1
+    )  # what arrived is kept for the next call
     monkeypatch.setitem(sys.modules, 'kagglehub', kagglehub())
-    assert fc.main(['lgg-mri','raw/x'])==0
-    assert [f.name for f in (tmp_path/'raw').rglob('*')]==['x','data.csv']
+    assert fc.main(['lgg-mri', 'raw/x']) == 0
+    assert [f.name for f in (tmp_path / 'raw').rglob('*')] == ['x', 'data.csv']
     assert 'duiit cohort lgg-mri raw/x' in capsys.readouterr().out
-    assert fc.main(['lgg-mri','raw/x'])==1 and 'not touched' in capsys.readouterr().err
+    assert fc.main(['lgg-mri', 'raw/x']) == 1 and 'not touched' in capsys.readouterr().err
 
-@pytest.mark.parametrize('error,says', [(status(403), 'Create New Token'), (status(404), 'no such data set'), (status(500), 'status 500'), (requests.ConnectionError('x'), 'network'),
-                                        (requests.ReadTimeout('x'), 'network'), (OSError(28, 'No space left on device'), 'No space left'), (ValueError('Invalid Kaggle credentials file'), 'Invalid Kaggle')])
+
+@pytest.mark.parametrize(
+    'error,says',
+    [
+        (status(403), 'Create New Token'),
+        (status(404), 'no such data set'),
+        (status(500), 'status 500'),
+        (requests.ConnectionError('x'), 'network'),
+        (requests.ReadTimeout('x'), 'network'),
+        (OSError(28, 'No space left on device'), 'No space left'),
+        (ValueError('Invalid Kaggle credentials file'), 'Invalid Kaggle'),
+    ],
+)
 def test_kaggle_says_what_is_wrong(fc, tmp_path, monkeypatch, capsys, error, says):
     monkeypatch.setitem(sys.modules, 'kagglehub', kagglehub(error))
-    assert fc.main(['ct-ich-kaggle','raw/x'])==1
-    assert says in capsys.readouterr().err and not (tmp_path/'raw'/'x').exists()
+    assert fc.main(['ct-ich-kaggle', 'raw/x']) == 1
+    assert says in capsys.readouterr().err and not (tmp_path / 'raw' / 'x').exists()
+
 
 def test_imaging_data_commons(fc, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'idc_index', types.SimpleNamespace(IDCClient=IDCClient))
-    chosen,most = fc.choose(rows(), 'upenn_gbm', 5)
-    assert most==2 and sorted(chosen.StudyInstanceUID)==['S1','S5'] # the first study, an age, the series that the recipe reads
+    chosen, most = fc.choose(rows(), 'upenn_gbm', 5)
+    assert most == 2 and sorted(chosen.StudyInstanceUID) == [
+        'S1',
+        'S5',
+    ]  # the first study, an age, the series that the recipe reads
     assert set(fc.choose(rows(), 'upenn_gbm', 1)[0].PatientID) < set(chosen.PatientID)
-    assert fc.main(['upenn_gbm','raw/x','--dry'])==0
+    assert fc.main(['upenn_gbm', 'raw/x', '--dry']) == 0
     said = capsys.readouterr().out
-    assert list((tmp_path/'raw').iterdir())==[] and all(o in said for o in ('2 of 2 subjects','0.00 GB','CC BY 4.0; check on the day','6 files')), said
+    assert list((tmp_path / 'raw').iterdir()) == [] and all(
+        o in said
+        for o in ('2 of 2 subjects', '0.00 GB', 'CC BY 4.0; check on the day', '6 files')
+    ), said
     CUT['at'] = 4
-    assert fc.main(['upenn_gbm','raw/x'])==1 and '1 of 2 series did not arrive whole' in capsys.readouterr().err and not (tmp_path/'raw'/'x').exists()
+    assert (
+        fc.main(['upenn_gbm', 'raw/x']) == 1
+        and '1 of 2 series did not arrive whole' in capsys.readouterr().err
+        and not (tmp_path / 'raw' / 'x').exists()
+    )
     CUT['at'] = 0
-    assert fc.main(['upenn_gbm','raw/x'])==0 and len(list((tmp_path/'raw'/'x').rglob('*.dcm')))==6 and [o.name for o in (tmp_path/'raw').iterdir()]==['x']
+    assert (
+        fc.main(['upenn_gbm', 'raw/x']) == 0
+        and len(list((tmp_path / 'raw' / 'x').rglob('*.dcm'))) == 6
+        and [o.name for o in (tmp_path / 'raw').iterdir()] == ['x']
+    )
+
 
 def test_series_are_those_of_the_recipe(fc):
-    from duiit.dicom import T1_POST
-    assert fc.T1_POST==T1_POST
+    from duiit.ingest.trials import T1_POST
+
+    assert fc.T1_POST == T1_POST
+
 
 def test_without_clients_or_accounts(fc, monkeypatch, capsys):
-    for module,name in (('kagglehub','lgg-mri'), ('idc_index','upenn_gbm')):
+    for module, name in (('kagglehub', 'lgg-mri'), ('idc_index', 'upenn_gbm')):
         monkeypatch.setitem(sys.modules, module, None)
-        assert fc.main([name,'raw/x'])==1
+        assert fc.main([name, 'raw/x']) == 1
         assert f'pip install {fc.PINS[module]}' in capsys.readouterr().err
-    for name,says in (('ct-ich','--ask-password'), ('hn-pet','Restricted License')):
-        assert fc.main([name,'raw/x'])==1 and says in capsys.readouterr().out
+    for name, says in (('ct-ich', '--ask-password'), ('hn-pet', 'Restricted License')):
+        assert fc.main([name, 'raw/x']) == 1 and says in capsys.readouterr().out
