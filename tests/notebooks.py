@@ -1,0 +1,186 @@
+"""Execute notebooks and save what they show: `make notebooks`, or some of them with `NB=nbs/...`.
+
+Outputs are for readers, so they are small and hold nothing of this machine or this moment:
+no paths, no memory addresses, no warnings. Cells tagged `measured` may show times.
+Interactive figures get a picture too, for pages without scripts; that takes Chrome or Chromium.
+"""
+
+import base64, hashlib, io, json, os, re, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NBS = ROOT / 'nbs'
+# `make bench` measures speed; it takes long and needs a quiet machine
+LEFT_OUT = ('guides/bench.ipynb',)
+NOTEBOOK, PICTURE = 300_000, 60_000  # bytes, at most
+PLOTLY = 'application/vnd.plotly.v1+json'
+SETTINGS = dict(
+    OMP_NUM_THREADS='1',
+    PYTHONHASHSEED='0',
+    TQDM_DISABLE='1',
+    PLOTLY_RENDERER='plotly_mimetype',
+)
+OFTEN = r'/(?:home|root|Users|tmp|var|work|mnt|opt)/[\w.-]+'
+MACHINE = re.compile(rf'(?<![\w.]){OFTEN}|\b0x[0-9a-f]{{6,}}\b|[A-Z]:\\\\Users')
+
+
+def source(cell):
+    return ''.join(cell['source'])
+
+
+def code_hash(notebook):
+    "What saved outputs belong to: the source of all code cells"
+    code = [source(c) for c in notebook['cells'] if c['cell_type'] == 'code']
+    return hashlib.sha256(json.dumps(code).encode()).hexdigest()[:16]
+
+
+def books():
+    "Notebooks in the order of reading, relative to nbs/"
+    found = [p.relative_to(NBS) for p in NBS.rglob('*.ipynb')]
+    found = [p.as_posix() for p in found if '.ipynb_checkpoints' not in p.parts]
+    return sorted(b for b in found if b not in LEFT_OUT)
+
+
+def text_of(output):
+    "Everything of an output that can be read, pictures left out"
+    if output['output_type'] == 'stream':
+        return ''.join(output['text'])
+    kept = {k: v for k, v in output.get('data', {}).items() if not k.startswith('image/')}
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def complaints(notebook):
+    "What is wrong with saved outputs: sentences"
+    found = []
+    for number, cell in enumerate(notebook['cells']):
+        for output in cell.get('outputs', []):
+            if hit := MACHINE.search(text_of(output)):
+                found.append(f'cell {number} shows {hit[0]}')
+            pictures = [k for k in output.get('data', {}) if k.startswith('image/')]
+            for kind in pictures:
+                size = len(output['data'][kind])
+                if size > PICTURE * 4 / 3:
+                    found.append(f'cell {number} has a picture of {size * 3 // 4000} kB')
+    size = len(json.dumps(notebook, ensure_ascii=False).encode())
+    if size > NOTEBOOK:
+        found.append(f'the notebook has {size // 1000} kB')
+    return found
+
+
+def lighter(data):
+    "A PNG with at most 256 colours, in base64, where that is smaller"
+    from PIL import Image
+
+    raw = base64.b64decode(data)
+    image = Image.open(io.BytesIO(raw)).convert('RGB')
+    packed = io.BytesIO()
+    image.quantize(256).save(packed, 'png', optimize=True)
+    smallest = min(raw, packed.getvalue(), key=len)
+    return base64.b64encode(smallest).decode()
+
+
+def picture_of(figure):
+    "A plotly figure as PNG in base64, or nothing where there is no Chrome"
+    import kaleido
+
+    layout = figure.get('layout', {})
+    size = dict(width=layout.get('width', 700), height=layout.get('height', 420))
+    return base64.b64encode(kaleido.calc_fig_sync(figure, opts=dict(format='png', **size))).decode()
+
+
+def tidied(output, draw):
+    "An output as it is saved, or nothing"
+    if output['output_type'] == 'stream' and output['name'] == 'stderr':
+        return None
+    output.pop('execution_count', None)
+    data = output.get('data', {})
+    if draw and PLOTLY in data:
+        data['image/png'] = picture_of(data[PLOTLY])
+    if 'image/png' in data:
+        data['image/png'] = lighter(data['image/png'])
+    if output['output_type'] == 'execute_result':
+        output['execution_count'] = None
+    return output
+
+
+def executed(book):
+    "The notebook with fresh outputs; raises what a cell raised"
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(NBS / book, 4)
+    client = NotebookClient(
+        notebook,
+        timeout=900,
+        kernel_name='python3',
+        resources=dict(metadata=dict(path=str((NBS / book).parent))),
+    )
+    client.execute()
+    return notebook
+
+
+def save(book, notebook, draw):
+    "Write what a notebook shows, or refuse with a list of what must not be shown"
+    for cell in notebook['cells']:
+        if cell['cell_type'] != 'code':
+            continue
+        tidy = [tidied(o, draw) for o in cell['outputs']]
+        cell.update(outputs=[o for o in tidy if o], execution_count=None)
+        cell['metadata'].pop('execution', None)
+    wrong = complaints(notebook)
+    if wrong:
+        return wrong
+    kept = json.loads((NBS / book).read_text())
+    if code_hash(kept) != code_hash(notebook):
+        return ['it was changed while it ran']
+    for cell, shown in zip(kept['cells'], notebook['cells']):
+        if cell['cell_type'] == 'code':
+            cell['outputs'] = shown['outputs']
+    kept['metadata']['outputs_of'] = code_hash(kept)
+    text = json.dumps(kept, sort_keys=True, indent=1, ensure_ascii=False) + '\n'
+    part = (NBS / book).with_suffix('.part')
+    part.write_text(text)
+    part.replace(NBS / book)
+    return []
+
+
+def has_chrome():
+    "Whether figures can be drawn; starts the browser that draws them"
+    import kaleido, plotly.graph_objects as go
+
+    try:
+        kaleido.start_sync_server(n=1)
+        kaleido.calc_fig_sync(go.Figure(), opts=dict(format='png'))
+        return True
+    except Exception as reason:
+        print(f'Interactive figures get no picture: {type(reason).__name__}')
+        return False
+
+
+def one(book, draw):
+    "Execute and save a notebook; what is wrong with it"
+    start = time.perf_counter()
+    try:
+        notebook = executed(book)
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        return [f'{type(error).__name__}: ' + '\n'.join(lines[-12:])], start
+    return save(book, notebook, draw), time.perf_counter() - start
+
+
+def main(names):
+    os.environ.update(SETTINGS)
+    wanted = [Path(n).resolve().relative_to(NBS).as_posix() for n in names] or books()
+    draw = has_chrome()
+    failed = 0
+    with ThreadPoolExecutor(2) as pool:
+        for book, (wrong, seconds) in zip(wanted, pool.map(lambda b: one(b, draw), wanted)):
+            failed += bool(wrong)
+            print(f'{"failed" if wrong else "saved"} {book}, {seconds:.0f} s', *wrong, sep='\n  ')
+            sys.stdout.flush()
+    sys.exit(f'{failed} of {len(wanted)} notebooks were not saved' if failed else 0)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
