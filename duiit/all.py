@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../nbs/92_all.ipynb #c002
 from .core import *
+from .data.show import *
 from .data.units import *
 from .data.images import *
 from .data.geometry import *
@@ -36,3 +37,5 @@ from .report.stats import *
 from .report.figures import *
 from .report.page import *
 from .report.compare import *
+
+__all__ = [name for name in globals() if not name.startswith('_')]

@@ -164,8 +164,8 @@ def one(book, draw):
     try:
         notebook = executed(book)
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        return [f'{type(error).__name__}: ' + '\n'.join(lines[-12:])], start
+        lines = re.sub(r'\x1b\[[\d;]*m', '', str(error)).strip().splitlines()
+        return ['\n'.join(lines[-12:])], time.perf_counter() - start
     return save(book, notebook, draw), time.perf_counter() - start
 
 

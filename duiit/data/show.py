@@ -44,7 +44,7 @@ def show_images(
     for axis in axes.flat:
         axis.axis('off')
     for axis, image, title in zip(axes.flat, images, titles or [''] * len(images)):
-        axis.imshow(image, cmap='gray', vmin=black, vmax=white)
+        axis.imshow(image, cmap='gray', vmin=black, vmax=white, interpolation='nearest')
         axis.set_title(title, fontsize=8)
     plt.close(figure)
     return figure
