@@ -6,12 +6,12 @@
 __all__ = ['POINTERS', 'PLACEHOLDERS', 'FULL', 'natural', 'files_below', 'unfetched', 'check_fetched', 'brief', 'public_name',
            'extract_zip']
 
-# %% ../../nbs/ingest/02_files.ipynb #c2
+# %% ../../nbs/ingest/02_files.ipynb #c002
 import errno, os, re, shutil, stat, time, zipfile
 from pathlib import Path
 from ..core import digest, InputError
 
-# %% ../../nbs/ingest/02_files.ipynb #c5
+# %% ../../nbs/ingest/02_files.ipynb #c005
 def natural(
     name,  # text or path
 ) -> list:  # sorts '_2' before '_10'
@@ -116,7 +116,7 @@ def public_name(
         text,
     )
 
-# %% ../../nbs/ingest/02_files.ipynb #c8
+# %% ../../nbs/ingest/02_files.ipynb #c008
 def _bytes(n):
     return f'{n / 1e9:.1f} GB' if n >= 1e9 else f'{n / 1e6:.1f} MB'
 
@@ -141,7 +141,7 @@ def _extract(z, m, dest):
     at = time.mktime((*m.date_time, 0, 0, -1))
     os.utime(path, (at, at))
 
-# %% ../../nbs/ingest/02_files.ipynb #c9
+# %% ../../nbs/ingest/02_files.ipynb #c009
 def extract_zip(
     archive,  # the zip
     dest,  # folder that appears with everything in it, or not at all
@@ -195,7 +195,7 @@ def extract_zip(
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the operating system's names for a full disk
 
-# %% ../../nbs/ingest/02_files.ipynb #c12
+# %% ../../nbs/ingest/02_files.ipynb #c012
 def _below(f, raw):
     "The path of `f` below `raw`, with slashes"
     f, raw = str(f), str(raw)
@@ -203,12 +203,12 @@ def _below(f, raw):
         f[len(raw) + 1 :] if f.startswith(raw + os.sep) else os.path.relpath(f, raw)
     ).replace(os.sep, '/')
 
-# %% ../../nbs/ingest/02_files.ipynb #c13
+# %% ../../nbs/ingest/02_files.ipynb #c013
 def _plain(text, raw):
     return public_name(' '.join(str(text).replace(f'{raw}{os.sep}', '').split()))[
         :300
     ]  # one line without the machine's folders or a person's numbers
 
-# %% ../../nbs/ingest/02_files.ipynb #c14
+# %% ../../nbs/ingest/02_files.ipynb #c014
 def _relative(file, raw):
     return public_name(_below(file, raw) if os.path.isabs(file) else file)
