@@ -86,7 +86,9 @@ def picture_of(figure):
 
     layout = figure.get('layout', {})
     size = dict(width=layout.get('width', 700), height=layout.get('height', 420))
-    return base64.b64encode(kaleido.calc_fig_sync(figure, opts=dict(format='png', **size))).decode()
+    return base64.b64encode(
+        kaleido.calc_fig_sync(figure, opts=dict(format='png', **size))
+    ).decode()
 
 
 def tidied(output, draw):
@@ -177,7 +179,9 @@ def main(names):
     with ThreadPoolExecutor(2) as pool:
         for book, (wrong, seconds) in zip(wanted, pool.map(lambda b: one(b, draw), wanted)):
             failed += bool(wrong)
-            print(f'{"failed" if wrong else "saved"} {book}, {seconds:.0f} s', *wrong, sep='\n  ')
+            print(
+                f'{"failed" if wrong else "saved"} {book}, {seconds:.0f} s', *wrong, sep='\n  '
+            )
             sys.stdout.flush()
     sys.exit(f'{failed} of {len(wanted)} notebooks were not saved' if failed else 0)
 
