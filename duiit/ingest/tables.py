@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Table', 'read_tables', 'column', 'decimal_mark', 'Cell', 'read_numbers', 'unit_note']
 
-# %% ../../nbs/ingest/05_tables.ipynb #c2
+# %% ../../nbs/ingest/05_tables.ipynb #c002
 import csv, io, math, re
 from collections import Counter
 from pathlib import Path
@@ -24,17 +24,21 @@ from duiit.core import (
 )
 from .files import brief, unfetched
 
-# %% ../../nbs/ingest/05_tables.ipynb #c5
+# %% ../../nbs/ingest/05_tables.ipynb #c005
+_MARKS = {
+    b'\xef\xbb\xbf': 'utf-8-sig',
+    b'\xff\xfe': 'utf-16',
+    b'\xfe\xff': 'utf-16',
+}
+
+
 def _decode(b):
     "Text of a table and the name of its encoding"
-    for mark, name in (
-        (b'\xef\xbb\xbf', 'utf-8-sig'),
-        (b'\xff\xfe', 'utf-16'),
-        (b'\xfe\xff', 'utf-16'),
-    ):
+    for mark, name in _MARKS.items():
         if b.startswith(mark):
             return b.decode(name), name
-    if b[1:400:2].count(0) > len(b[1:400:2]) * 0.8:
+    odd = b[1:400:2]
+    if odd.count(0) > len(odd) * 0.8:
         return b.decode('utf-16-le'), 'utf-16-le'
     if b'\0' in b:
         raise ValueError("it holds zero bytes, so it is not a text")
@@ -45,35 +49,30 @@ def _decode(b):
             pass
     return b.decode('latin-1'), 'latin-1'
 
+# %% ../../nbs/ingest/05_tables.ipynb #c008
+def _rows_of_text(text, sep):
+    return csv.reader(io.StringIO(text, newline=''), delimiter=sep)
+
+
+def _most_of_one_width(text, sep):
+    "How many rows have the width that most rows have, if that is more than one cell"
+    rows = _rows_of_text(text, sep)
+    widths = Counter(len(r) for r in rows if any(c.strip() for c in r))
+    return max((n for width, n in widths.items() if width > 1), default=0)
+
 
 def _cells(text):
-    "Rows of the table and its separator: the one that gives most rows one width"
+    "Rows of the table and its separator"
     first, _, rest = text.replace('\r\n', '\n').replace('\r', '\n').partition('\n')
-    if said := re.fullmatch(r'sep=(.)\s*', first):
-        return list(csv.reader(io.StringIO(rest, newline=''), delimiter=said[1])), said[1]
+    said = re.fullmatch(r'sep=(.)\s*', first)
+    if said:
+        return list(_rows_of_text(rest, said[1])), said[1]
+    sep = max((',', ';', '\t', '|'), key=lambda sep: _most_of_one_width(text, sep))
+    return list(_rows_of_text(text, sep)), sep
 
-    def score(sep):
-        rows = csv.reader(io.StringIO(text, newline=''), delimiter=sep)
-        widths = Counter(len(r) for r in rows if any(c.strip() for c in r))
-        return max((n for width, n in widths.items() if width > 1), default=0)
-
-    sep = max((',', ';', '\t', '|'), key=score)
-    return list(csv.reader(io.StringIO(text, newline=''), delimiter=sep)), sep
-
-# %% ../../nbs/ingest/05_tables.ipynb #c6
-class Table(NamedTuple):
-    "One table of a file"
-
-    frame: pd.DataFrame  # texts; the index counts rows as the file's editor does
-    said: str  # how it was read
-    where: str  # file, and sheet where there are several, for messages
-    points: bool = (
-        True  # whether 12.345 can be taken for twelve: not where semicolons part the cells
-    )
-
-
+# %% ../../nbs/ingest/05_tables.ipynb #c011
 def _cell_text(value, formula):
-    "A cell of a workbook as text: whole numbers exactly, a formula without a stored value as the formula"
+    "A cell of a workbook as text: whole numbers exactly, a formula without a value as itself"
     if value is None:
         return str(getattr(formula, 'text', None) or formula or '')
     if isinstance(value, float) and value % 1 == 0 and abs(value) < 1e15:
@@ -81,26 +80,37 @@ def _cell_text(value, formula):
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _sheets(path):
-    "[(name, rows of texts)] of the visible sheets of a workbook"
+def _load_workbook(path, values):
     import openpyxl, warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of parts of a workbook that hold no cells
-        values, formulas = (
-            openpyxl.load_workbook(path, data_only=only) for only in (True, False)
-        )
-    out = []
+        return openpyxl.load_workbook(path, data_only=values)
+
+
+def _sheets(path):
+    "[(name, rows of texts)] of the visible sheets of a workbook"
+    values, formulas = _load_workbook(path, True), _load_workbook(path, False)
+    found = []
     for sheet in values.worksheets:
         if sheet.sheet_state != 'visible':
             continue
         both = zip(sheet.values, formulas[sheet.title].values)
-        out.append((sheet.title, [list(map(_cell_text, *row)) for row in both]))
-    return out
+        found.append((sheet.title, [list(map(_cell_text, *row)) for row in both]))
+    return found
+
+# %% ../../nbs/ingest/05_tables.ipynb #c013
+class Table(NamedTuple):
+    "One table of a file"
+
+    frame: pd.DataFrame  # Texts; the index counts rows as the file's editor does
+    said: str  # How it was read
+    where: str  # File, and sheet where there are several, for messages
+    points: bool = True  # Whether 12.345 can be twelve: not where semicolons part the cells
 
 
 def _header(rows):
-    "Place of the header: the first row that fills at least half of what the fullest row fills; titles stand above it"
+    "Place of the header among (number, cells)"
     filled = [sum(map(bool, r)) for _, r in rows]
     enough = max(min(2, max(filled)), (max(filled) + 1) // 2)
     return next(i for i, n in enumerate(filled) if n >= enough)
@@ -108,59 +118,87 @@ def _header(rows):
 
 def _column_names(head, used):
     "Names of columns, each once; None for those without name and values"
-    twice = Counter(head)
-    out = []
-    for j, (name, u) in enumerate(zip(head, used), 1):
+    times = Counter(head)
+    names = []
+    for j, (name, is_used) in enumerate(zip(head, used), 1):
         if not name:
-            out.append(f'column {j}' if u else None)
+            names.append(f'column {j}' if is_used else None)
         else:
-            out.append(name if twice[name] == 1 else f'{name} (column {j})')
-    return out
+            names.append(name if times[name] == 1 else f'{name} (column {j})')
+    return names
 
-
-def _frame(rows, where):
-    "The table below its titles; `InputError` where it has no rows, or more fields than names"
-    rows = [(k, [plain(c) for c in r]) for k, r in enumerate(rows, 1)]
-    rows = [(k, r) for k, r in rows if any(r)]
-    if len(rows) < 2:
-        raise InputError(f"{where}: {len(rows)} rows; a header and at least one row are needed")
-    (_, head), *rows = rows[_header(rows) :]
-    if not rows:
-        raise InputError(f"{where}: no rows below the header {', '.join(head)}")
-    n = len(head)
+# %% ../../nbs/ingest/05_tables.ipynb #c016
+def _check_width(rows, n, where):
     for k, r in rows:
         if any(r[n:]):
             raise InputError(
                 f"{where}, row {k} ({brief(', '.join(r[:3]))}, ...): {len(r)} fields where the "
                 f"header has {n}; a value with a separator in it needs quotes"
             )
+
+
+def _numbered(rows):
+    "(number, cells) of rows that are not blank"
+    numbered = [(k, [plain(c) for c in r]) for k, r in enumerate(rows, 1)]
+    return [(k, r) for k, r in numbered if any(r)]
+
+
+def _frame(rows, where):
+    "The table below its titles; `InputError` where it has no rows, or more fields than names"
+    rows = _numbered(rows)
+    if len(rows) < 2:
+        raise InputError(f"{where}: {len(rows)} rows; a header and at least one row are needed")
+    (_, head), *rows = rows[_header(rows) :]
+    if not rows:
+        raise InputError(f"{where}: no rows below the header {', '.join(head)}")
+    n = len(head)
+    _check_width(rows, n, where)
     cells = [(r + [''] * n)[:n] for _, r in rows]
     names = _column_names(head, [any(c) for c in zip(*cells)])
-    d = pd.DataFrame(cells, columns=range(n), index=[k for k, _ in rows], dtype=object)
-    d = d[[j for j in range(n) if names[j]]]
-    return d.set_axis([o for o in names if o], axis=1)
+    numbers = [k for k, _ in rows]
+    frame = pd.DataFrame(cells, columns=range(n), index=numbers, dtype=object)
+    frame = frame[[j for j in range(n) if names[j]]]
+    return frame.set_axis([name for name in names if name], axis=1)
+
+# %% ../../nbs/ingest/05_tables.ipynb #c017
+class _Sheet(NamedTuple):
+    where: str
+    rows: list  # of lists of texts
+    said: str  # how it was read
+    points: bool  # as in `Table`
+
+
+def _read_workbook(path):
+    "The sheets that have rows"
+    sheets = _sheets(path)
+    sheets = [o for o in sheets if sum(map(any, o[1])) > 1] or sheets[:1]
+    if len(sheets) == 1:
+        return [_Sheet(str(path), sheets[0][1], 'its only sheet with rows', True)]
+    return [
+        _Sheet(f'{path}, sheet {name!r}', rows, f'its sheet {name!r}', True)
+        for name, rows in sheets
+    ]
 
 
 def _read_sheets(path):
-    "[(where, rows, how it was read, points)] of a file"
+    "The sheets of a file; a text has one"
     if path.suffix.lower() in ('.xlsx', '.xlsm'):
-        sheets = [o for o in _sheets(path) if sum(map(any, o[1])) > 1] or _sheets(path)[:1]
-        if len(sheets) == 1:
-            return [(str(path), sheets[0][1], 'its only sheet with rows', True)]
-        return [
-            (f'{path}, sheet {name!r}', rows, f'its sheet {name!r}', True)
-            for name, rows in sheets
-        ]
+        return _read_workbook(path)
     text, code = _decode(path.read_bytes())
     rows, sep = _cells(text)
-    return [
-        (
-            str(path),
-            rows,
-            f"{code}, separated by {'tabs' if sep == chr(9) else repr(sep)}",
-            sep != ';',
+    name = 'tabs' if sep == '\t' else repr(sep)
+    return [_Sheet(str(path), rows, f"{code}, separated by {name}", sep != ';')]
+
+# %% ../../nbs/ingest/05_tables.ipynb #c018
+def _check_content(path):
+    "`InputError` where a table is there but its content was not fetched"
+    if not path.is_symlink() and not path.exists():
+        return
+    why = unfetched(path)
+    if why:
+        raise InputError(
+            f"{path}: {why}, so there is no table to read. Fetch it, or give another one"
         )
-    ]
 
 
 def read_tables(
@@ -168,25 +206,22 @@ def read_tables(
 ) -> list:  # of `Table`: one, or each sheet that has rows
     "Read a table whatever program saved it; `InputError` if it is none"
     path = Path(path)
-    if path.is_symlink() or path.exists():
-        if why := unfetched(path):
-            raise InputError(
-                f"{path}: {why}, so there is no table to read. Fetch it, or give another one"
-            )
+    _check_content(path)
     try:
         sheets = _read_sheets(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except Exception as e:
+    except Exception as e:  # csv, codecs and openpyxl have their own errors
         raise InputError(
             f"{path}: not readable as a table ({brief(e)}). Save it as a csv or xlsx file"
-        ) from None  # csv, codecs and openpyxl have their own errors
-    out = []
+        ) from None
+    tables = []
     for where, rows, said, points in sheets:
-        out.append(Table(_frame(rows, where), f"{path.name} was read as {said}", where, points))
-    return out
+        frame = _frame(rows, where)
+        tables.append(Table(frame, f"{path.name} was read as {said}", where, points))
+    return tables
 
-# %% ../../nbs/ingest/05_tables.ipynb #c7
+# %% ../../nbs/ingest/05_tables.ipynb #c026
 def column(
     d,  # the table
     pattern: str,  # regular expression for the start of its name; case does not matter
@@ -197,95 +232,126 @@ def column(
     fits = [c for c in d.columns if re.match(pattern, str(c), re.I)]
     if len(fits) == 1:
         return fits[0]
+    count = 'more than one' if fits else 'no'
     raise InputError(
-        f"{where}: {'no' if not fits else 'more than one'} column for the {what} ({pattern}). Its columns are: {', '.join(map(repr, d.columns))}"
+        f"{where}: {count} column for the {what} ({pattern}). "
+        f"Its columns are: {', '.join(map(repr, d.columns))}"
     )
 
-
+# %% ../../nbs/ingest/05_tables.ipynb #c029
 def _demanded(texts):
     "The decimal marks that texts leave no choice about"
     found = map(readings, set(texts))
     return {next(iter(r)) for r in found if len(r) == 1}
 
 
-def decimal_mark(
-    table: Table,
-    name: str,  # its column of numbers
-    apart=(),  # columns that say nothing, such as ids
-    years=False,  # ages in years: none has thousands
-) -> str:  # '.' or ','; '' where it makes no difference
-    "The decimal mark that the column, or else the others, demand; `InputError` where 12,345 stays open"
-    texts = table.frame[name]
-    open_ = [(row, t) for row, t in texts.items() if len(set(readings(t).values())) > 1]
-    if not open_:
-        return ''
-    row, text = open_[0]
-    if years and not _demanded(texts):
-        return ',' if ',' in text else '.'
-    others = [c for c in table.frame.columns if c != name and c not in apart]
-    for found in (_demanded(texts), _demanded(t for c in others for t in table.frame[c])):
-        if len(found) == 1:
-            return found.pop()
-        if found:
-            break
-    if table.points and not found and not any(',' in t for _, t in open_):
-        return '.'
-    big, small = (f'{v:g}' for v in sorted(set(readings(text).values()), reverse=True))
+def _is_open(text):
+    "Whether a text is two different numbers, by its decimal mark"
+    return len(set(readings(text).values())) > 1
+
+
+def _ask_mark(table, row, name, text):
+    "`InputError` that asks for the decimal mark"
+    values = sorted(set(readings(text).values()), reverse=True)
+    big, small = (f'{v:g}' for v in values)
     raise InputError(
-        f"{table.where}, row {row}: the {name} is {text!r}, which is {big} or {small}, and nothing "
-        "in the column tells which mark is the decimal one. Say with the option decimal whether "
-        f"it is . or , (decimal . makes it {number(text, '.'):g}), or write the numbers without "
-        "marks for thousands"
+        f"{table.where}, row {row}: the {name} is {text!r}, which is {big} or {small}, and "
+        "nothing in the column tells which mark is the decimal one. Say with the option decimal "
+        f"whether it is . or , (decimal . makes it {number(text, '.'):g}), or write the numbers "
+        "without marks for thousands"
     )
 
+# %% ../../nbs/ingest/05_tables.ipynb #c030
+def decimal_mark(
+    table: Table,  # The whole table: other columns may decide
+    name: str,  # Its column of numbers
+    apart=(),  # Columns that say nothing, such as ids
+    years=False,  # Ages in years: none has thousands
+) -> str:  # '.' or ','; '' where it makes no difference
+    "The decimal mark that the column, or else the others, demand; `InputError` where it stays open"
+    texts = table.frame[name]
+    undecided = {row: text for row, text in texts.items() if _is_open(text)}
+    if not undecided:
+        return ''
+    row, text = next(iter(undecided.items()))
+    found = _demanded(texts)
+    if years and not found:
+        return ',' if ',' in text else '.'
+    if not found:
+        others = table.frame.columns.difference([name, *apart])
+        found = _demanded(table.frame[others].to_numpy().ravel())
+    if len(found) == 1:
+        return found.pop()
+    if table.points and not found and not any(',' in t for t in undecided.values()):
+        return '.'
+    _ask_mark(table, row, name, text)
 
+# %% ../../nbs/ingest/05_tables.ipynb #c033
 class Cell(NamedTuple):
     "A cell of labels"
 
     value: float  # NaN where there is none
-    why: str = ''  # then why
-    unit: str = ''  # the unit that stood beside an age
-
-
-def read_numbers(
-    table: Table,
-    name: str,  # its column of numbers
-    decimal: str = '',  # decimal mark; '' decides by the column, see `decimal_mark`
-    years=False,  # whether they are ages in years: then 045Y and 6 months are numbers too
-    apart=(),  # columns that tell nothing about decimal marks, such as ids
-) -> list:  # of `Cell`, in the order of rows
-    "The numbers of a column; `InputError` where its decimal mark stays open or days of birth stand for ages"
-    texts = table.frame[name]
-    decimal = (
-        check_in('decimal', decimal, '.,')
-        if decimal
-        else decimal_mark(table, name, apart, years)
-    )
-    shares = [t.endswith('%') for t in texts if t.lower() not in BLANK]
-    if any(shares) and not all(shares):
-        raise InputError(
-            f"{table.where}: some of the column {name!r} are percent and some are not. Write all "
-            "of them in one way"
-        )
-    out = []
-    for row, text in texts.items():
-        if years and is_date(text):
-            raise InputError(
-                f"{table.where}, row {row}: {name} is {no_number(text, row)}. Ages in years are "
-                "needed, not days of birth"
-            )
-        out.append(_cell(text.rstrip('% ') if all(shares) else text, row, decimal, years))
-    return out
+    why: str = ''  # Then why
+    unit: str = ''  # The unit that stood beside an age
 
 
 def _cell(text, row, decimal, years):
-    v, unit = number(text, decimal), ''
-    if math.isnan(v) and years:
-        v, unit = years_of(text, decimal)
-    return Cell(v, no_number(text, row) if math.isnan(v) else '', unit)
+    "A text as `Cell`"
+    value, unit = number(text, decimal), ''
+    if math.isnan(value) and years:
+        value, unit = years_of(text, decimal)
+    return Cell(value, no_number(text, row) if math.isnan(value) else '', unit)
 
 
-def unit_note(cells):
+def _all_percent(table, name):
+    "Whether all numbers are percent; `InputError` where only some are"
+    shares = [t.endswith('%') for t in table.frame[name] if t.lower() not in BLANK]
+    if any(shares) and not all(shares):
+        raise InputError(
+            f"{table.where}: some of the column {name!r} are percent and some are not. "
+            "Write all of them in one way"
+        )
+    return all(shares)
+
+
+def _check_no_birthday(table, name):
+    "`InputError` where a day stands for an age"
+    for row, text in table.frame[name].items():
+        if is_date(text):
+            raise InputError(
+                f"{table.where}, row {row}: {name} is {no_number(text, row)}. "
+                "Ages in years are needed, not days of birth"
+            )
+
+# %% ../../nbs/ingest/05_tables.ipynb #c034
+def read_numbers(
+    table: Table,  # The whole table
+    name: str,  # Its column of numbers
+    decimal: str = '',  # Decimal mark; '' decides by the column, see `decimal_mark`
+    years=False,  # Whether they are ages in years: then 045Y and 6 months are numbers too
+    apart=(),  # Columns that tell nothing about decimal marks, such as ids
+) -> list:  # of `Cell`, in the order of rows
+    """The numbers of a column.
+
+    `InputError` where its decimal mark stays open or days of birth stand for ages
+    """
+    if decimal:
+        check_in('decimal', decimal, '.,')
+    else:
+        decimal = decimal_mark(table, name, apart, years)
+    percent = _all_percent(table, name)
+    if years:
+        _check_no_birthday(table, name)
+    cells = []
+    for row, text in table.frame[name].items():
+        bare = text.rstrip('% ') if percent else text
+        cells.append(_cell(bare, row, decimal, years))
+    return cells
+
+
+def unit_note(
+    cells,  # of `Cell`
+) -> list:  # of one sentence, or of none
     "A sentence on ages that carried a unit"
     units = Counter(c.unit for c in cells if c.unit)
     told = ', '.join(f'{n} in {u}' for u, n in units.most_common())
