@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST', 'PICTURE_SECONDS', 'read_nifti', 'picture_pieces', 'read_pictures', 'read_jpeg']
 
-# %% ../../nbs/ingest/06_volumes.ipynb #c2
+# %% ../../nbs/ingest/06_volumes.ipynb #c002
 from dataclasses import replace
 from itertools import groupby
 import numpy as np
@@ -16,109 +16,134 @@ from .recipe import Left, Piece, Pixels
 from .files import natural
 from .pipeline import time_limit
 
-# %% ../../nbs/ingest/06_volumes.ipynb #c5
+# %% ../../nbs/ingest/06_volumes.ipynb #c005
+def _check_tilt(affine):
+    "`Unusable` where slices are not those of the body"
+    import nibabel as nib
+
+    tilt = float(np.degrees(nib.affines.obliquity(affine)).max())
+    if tilt > 20:
+        raise Unusable('oblique', f'{tilt:.0f} degrees away from the axes of the body')
+
+
+def _axes_of(affine):
+    "Steps to the next slice, row and column, in mm to the left, back and up"
+    return (affine[:3, :3] * [[-1], [-1], [1]]).T[::-1]
+
+
+def _slice_numbers(axes, n):
+    "Numbers in the file, from 1, of slices from the top down"
+    runs_up = next(a[2] > 0 for a in axes if abs(a).argmax() == 2)
+    return np.arange(n, 0, -1) if runs_up else np.arange(1, n + 1)
+
+# %% ../../nbs/ingest/06_volumes.ipynb #c006
 def read_nifti(
     path,  # .nii or .nii.gz
 ) -> tuple:  # pictures, numbers, spacing and notes
-    """The axial slices of a NIfTI volume; `Unusable` if it is damaged, contradicts itself or is not axial.
+    """The axial slices of a NIfTI volume.
 
-    pictures: (n, H, W) from the top of the head down, front up, right on the left; numbers: (n,) of slices in the
-    file, from 1; spacing: (slice, row, column) mm, None where the header has none; notes: what was assumed
+    `Unusable` if it is damaged, contradicts itself or is not axial
+
+    pictures: (n, H, W) from the top of the head down, front up, right on the left;
+    numbers: (n,) of slices in the file, from 1;
+    spacing: (slice, row, column) mm, None where the header has none;
+    notes: what was assumed
     """
-    import nibabel as nib
-
     v = nifti_volume(path)
-    tilt = float(np.degrees(nib.affines.obliquity(v.affine)).max())
-    if tilt > 20:
-        raise Unusable('oblique', f'{tilt:.0f} degrees away from the axes of the body')
-    axes = (v.affine[:3, :3] * [[-1], [-1], [1]]).T[
-        ::-1
-    ]  # to the next slice, row, column, in mm to the left, back, up
-    x, mm = upright(v.values.transpose(2, 1, 0), axes)
+    _check_tilt(v.affine)
+    axes = _axes_of(v.affine)
+    images, mm = upright(v.values.transpose(2, 1, 0), axes)
     if max(mm[1:]) > 3 * min(mm[1:]):
         raise Unusable('not axial', f'axial pixels would be {mm[1]:g} x {mm[2]:g} mm')
-    stored_up = next(
-        a[2] > 0 for a in axes if abs(a).argmax() == 2
-    )  # the file's axis of slices runs up
-    numbers = np.arange(len(x), 0, -1) if stored_up else np.arange(1, len(x) + 1)
-    return x, numbers, mm if v.spaced else None, v.notes
+    numbers = _slice_numbers(axes, len(images))
+    return images, numbers, mm if v.spaced else None, v.notes
 
-# %% ../../nbs/ingest/06_volumes.ipynb #c11
+# %% ../../nbs/ingest/06_volumes.ipynb #c019
 MOST = 256  # pictures in one piece
 PICTURE_SECONDS = 20.0  # of computing for one picture
 
 
 def picture_pieces(
-    subject: str,
-    files,  # in any order
-    numbers,  # slice numbers, one per file
-    label: float,
-    about=(),
+    subject: str,  # As shown in tables
+    files,  # In any order
+    numbers,  # Slice numbers, one per file
+    label: float,  # Of the subject
+    about=(),  # Pairs (name, value) that the reader needs
 ) -> list:  # of `Piece`, in the order of numbers
     "Pieces of at most `MOST` pictures of one subject"
     pairs = sorted(zip(numbers, files), key=lambda o: (o[0], natural(o[1])))
-    return [
-        Piece(
-            subject,
-            tuple(f for _, f in pairs[i : i + MOST]),
-            label,
-            tuple(n for n, _ in pairs[i : i + MOST]),
-            about,
-        )
-        for i in range(0, len(pairs), MOST)
-    ]
+    pieces = []
+    for start in range(0, len(pairs), MOST):
+        some_numbers, some_files = zip(*pairs[start : start + MOST])
+        pieces.append(Piece(subject, some_files, label, some_numbers, about))
+    return pieces
 
-
+# %% ../../nbs/ingest/06_volumes.ipynb #c022
 def _together(group):
     "One `Pixels` of neighbours that are alike"
-    first, *rest = group
-    if not rest:
-        return first
-    images = np.concatenate([p.images for p in (first, *rest)])
-    numbers = np.concatenate([p.numbers for p in (first, *rest)])
-    notes = sorted({note for p in (first, *rest) for note in p.notes})
-    return replace(first, images=images, numbers=numbers, notes=tuple(notes))
+    group = list(group)
+    if len(group) == 1:
+        return group[0]
+    images = np.concatenate([p.images for p in group])
+    numbers = np.concatenate([p.numbers for p in group])
+    notes = set().union(*(p.notes for p in group))
+    return replace(group[0], images=images, numbers=numbers, notes=tuple(sorted(notes)))
 
 
+def _alike(p):
+    return p.images.shape[1:], p.images.dtype, p.mm
+
+
+def _read_picture(file, number, decode, mm):
+    "One picture as `Pixels`"
+    with time_limit(PICTURE_SECONDS):
+        image = decode(file)
+    if isinstance(image, Pixels):
+        return image
+    if image.ndim != 2 or 0 in image.shape:
+        raise Unusable('not a picture', f'shape {image.shape}')
+    return Pixels(image[None], np.array([number]), mm)
+
+# %% ../../nbs/ingest/06_volumes.ipynb #c023
 def read_pictures(
-    piece: Piece,
+    piece: Piece,  # With a slice number for each file
     decode,  # path -> (H, W), or `Pixels` of a file that holds several
     mm=None,  # (row, column) spacing in mm
 ) -> list:  # of `Pixels`: neighbours of one size and type together
     "Read the pictures of a piece one by one"
-    out, left = [], []
-    for f, n in zip(piece.files, piece.numbers):
+    read, left = [], []
+    for file, number in zip(piece.files, piece.numbers):
         try:
-            with time_limit(PICTURE_SECONDS):
-                a = decode(f)
-            if not isinstance(a, Pixels) and (a.ndim != 2 or 0 in a.shape):
-                raise Unusable('not a picture', f'shape {a.shape}')
+            read.append(_read_picture(file, number, decode, mm))
         except Unusable as e:
-            left.append(Left(piece.subject, str(f), e.reason, e.detail))
-        except Exception as e:
-            left.append(
-                Left(piece.subject, str(f), 'damaged file', f'{type(e).__name__}: {e}')
-            )  # each library has its own errors
-        else:
-            out.append(a if isinstance(a, Pixels) else Pixels(a[None], np.array([n]), mm))
+            left.append(Left(piece.subject, str(file), e.reason, e.detail))
+        except Exception as e:  # each library has its own errors
+            detail = f'{type(e).__name__}: {e}'
+            left.append(Left(piece.subject, str(file), 'damaged file', detail))
+    stacks = [_together(group) for _, group in groupby(read, _alike)]
+    if not stacks:
+        stacks = [Pixels(np.empty((0, 1, 1)), np.array([], int), mm)]
+    return [replace(stacks[0], left=tuple(left)), *stacks[1:]]
 
-    def alike(p):
-        return p.images.shape[1:], p.images.dtype, p.mm
+# %% ../../nbs/ingest/06_volumes.ipynb #c025
+def _check_grey(im):
+    "`Unusable` where a JPEG is not grey"
+    if im.mode == 'L':
+        return
+    if im.mode != 'RGB':
+        raise Unusable('not a grey picture', f'its colours are {im.mode}')
+    colours = np.asarray(im).astype(np.int16)
+    if np.median(np.ptp(colours, -1)) > 16:
+        raise Unusable('coloured picture', 'a grey picture is needed')
 
-    out = [_together(g) for _, g in groupby(out, alike)]
-    out = out or [Pixels(np.empty((0, 1, 1)), np.array([], int), mm)]
-    return [replace(out[0], left=tuple(left)), *out[1:]]
 
-# %% ../../nbs/ingest/06_volumes.ipynb #c12
-def read_jpeg(path):
-    "(H, W) uint8, turned as its EXIF says: grey, or the luminance of a grey picture that was saved in colour"
+def read_jpeg(
+    path,  # of a JPEG
+) -> np.ndarray:  # (H, W) uint8
+    "The luminance, turned as its EXIF says; `Unusable` where it has colours"
     from PIL import Image
 
     with Image.open(path) as im:
-        if im.mode == 'RGB':
-            a = np.asarray(im)
-            if np.median(np.ptp(a.astype(np.int16), -1)) > 16:
-                raise Unusable('coloured picture', 'a grey picture is needed')
-        elif im.mode != 'L':
-            raise Unusable('not a grey picture', f'its colours are {im.mode}')
-        return turned(np.asarray(im.convert('L')), im.getexif().get(ORIENTATION))
+        _check_grey(im)
+        grey = np.asarray(im.convert('L'))
+        return turned(grey, im.getexif().get(ORIENTATION))
