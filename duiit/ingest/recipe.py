@@ -62,9 +62,7 @@ class Recipe:
     read: callable  # read(piece) -> `Pixels` or a list of them; runs in other processes
     spacing: float = 1.0  # mm per pixel of the result
     size: int = 256  # Pixels along each side of the result
-    expected: dict = field(
-        default_factory=dict
-    )  # Published: slices, subjects, mean, sd, low, high
+    expected: dict = field(default_factory=dict)  # Published counts and statistics of labels
     version: str = ''  # As published; '' where unknown
     licence: str = ''  # The terms of use, for the data card
     access: str = ''  # How one gets the data, for the data card
@@ -74,8 +72,6 @@ class Recipe:
     label_unit: str = 'years'  # Its unit
     label_range: tuple = (0.0, 120.0)  # What is plausible; None: anything
     options: dict = field(default_factory=dict)  # Of `find`, for users: name -> (default, help)
-    form: callable = (
-        None  # form(raw, **options) -> fields that depend on the download, as a dict
-    )
+    form: callable = None  # form(raw, **options) -> dict of fields that depend on the download
     classes: tuple = ()  # Names of classes: labels are then 0..K-1
     head: bool = True  # Pictures of heads: their outline, so the face, is blanked on the card
