@@ -6,7 +6,8 @@
 __all__ = ['INGEST_VERSION', 'Planned', 'time_limit', 'ingest']
 
 # %% ../../nbs/ingest/04_pipeline.ipynb #c002
-import errno, hashlib, json, math, multiprocessing, os, re, shutil, sys, threading, time, zipfile, zlib
+import errno, hashlib, json, math, multiprocessing, os, re
+import shutil, sys, threading, time, zipfile, zlib
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
