@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['META', 'check_meta', 'Slices', 'Cohort', 'load_regions', 'truth_rows', 'load_truth']
 
-# %% ../../nbs/data/05_cohort.ipynb #c2
+# %% ../../nbs/data/05_cohort.ipynb #c002
 import csv, json, math, os, re, shutil, tempfile, unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from duiit.core import (
 from .units import _range_warnings, Norm
 from .images import read_image, slice_axis
 
-# %% ../../nbs/data/05_cohort.ipynb #c6
+# %% ../../nbs/data/05_cohort.ipynb #c006
 META = dict(
     name=None,
     modality=None,
@@ -87,7 +87,7 @@ def _class_names(v, where):
             f'{where}: label_classes is {v!r}; write the names of classes 0, 1, ... as different words, such as ["no", "yes"], or null for a label that is a number'
         )
 
-# %% ../../nbs/data/05_cohort.ipynb #c7
+# %% ../../nbs/data/05_cohort.ipynb #c007
 def check_meta(
     meta: dict,  # what `cohort.json` holds
     where: str,  # file name for messages
@@ -120,7 +120,7 @@ def check_meta(
             raise InputError(f"{where}: {k} is {meta[k]!r}; a text is needed")
     return meta
 
-# %% ../../nbs/data/05_cohort.ipynb #c10
+# %% ../../nbs/data/05_cohort.ipynb #c010
 def _read_table(path):
     "Rows of the csv as text, with the line each ends on"
     if not path.is_file():
@@ -152,7 +152,7 @@ def _read_table(path):
         n for n, _ in rows
     ]
 
-# %% ../../nbs/data/05_cohort.ipynb #c11
+# %% ../../nbs/data/05_cohort.ipynb #c011
 def _number(text, where, what):
     try:
         v = math.nan if '_' in str(text) else float(text)  # float('1_0') is 10
@@ -217,7 +217,7 @@ def _check_rows(d, at, meta):
             )
     return d
 
-# %% ../../nbs/data/05_cohort.ipynb #c13
+# %% ../../nbs/data/05_cohort.ipynb #c013
 def _pick(a, k, where):
     "The picture that slice text `k` names in the pixels `a` of one file"
     if k != '':
@@ -236,7 +236,7 @@ def _pick(a, k, where):
         )
     return a[int(v)]
 
-# %% ../../nbs/data/05_cohort.ipynb #c15
+# %% ../../nbs/data/05_cohort.ipynb #c015
 class Slices:
     "Images `(N, H, W)` that stay where they are; indexing with rows gives float32 arrays in natural units"
 
@@ -272,7 +272,7 @@ class Slices:
     def __array__(self, dtype=None, copy=None):
         return self[:].astype(dtype or np.float32, copy=False)
 
-# %% ../../nbs/data/05_cohort.ipynb #c16
+# %% ../../nbs/data/05_cohort.ipynb #c016
 def _doubt(shape):
     "A note for the shape of a volume whose slices seem to be counted by another axis than the first"
     n, h, w = shape
@@ -329,7 +329,7 @@ def _load_images(d, at, folder):
         [f'{note} ({n} of {len(volumes)} files)' for note, n in Counter(notes).items()],
     )
 
-# %% ../../nbs/data/05_cohort.ipynb #c17
+# %% ../../nbs/data/05_cohort.ipynb #c017
 def _tidy(d):
     "Slices as integers, extra columns as numbers where all of them are and none loses a digit by it"
     blank = d.slice == ''
@@ -355,7 +355,7 @@ def _tidy(d):
         ]
     ]
 
-# %% ../../nbs/data/05_cohort.ipynb #c19
+# %% ../../nbs/data/05_cohort.ipynb #c019
 @dataclass(frozen=True, eq=False)
 class Cohort:
     "Labelled slices of one modality; made by `Cohort.load` or `Cohort.from_arrays`"
@@ -393,7 +393,7 @@ class Cohort:
         )
         return pd.DataFrame({'label': label, 'n': g.size()})
 
-# %% ../../nbs/data/05_cohort.ipynb #c20
+# %% ../../nbs/data/05_cohort.ipynb #c020
 def _make(frame, images, meta, folder=None, regions=None):
     norm = Norm(*(float(o) for o in meta['window'])) if meta['window'] is not None else None
     said = json.dumps(
@@ -443,7 +443,7 @@ def _check_regions(a, meta, shape, where):
         )
     return a.astype(np.uint8)
 
-# %% ../../nbs/data/05_cohort.ipynb #c22
+# %% ../../nbs/data/05_cohort.ipynb #c022
 def load_regions(
     cohort: Cohort,  # with a folder, and a column `regions` in its frame
 ) -> (
@@ -464,7 +464,7 @@ def load_regions(
             out[i] = _check_regions(_pick(a, str(f.slice[i]), where), cohort.meta, shape, where)
     return out
 
-# %% ../../nbs/data/05_cohort.ipynb #c23
+# %% ../../nbs/data/05_cohort.ipynb #c023
 @patch(cls_method=True)
 def load(
     cls: Cohort,
@@ -493,7 +493,7 @@ def load(
         else _make(c.frame, images, meta, table.parent, load_regions(c))
     )
 
-# %% ../../nbs/data/05_cohort.ipynb #c24
+# %% ../../nbs/data/05_cohort.ipynb #c024
 @patch(cls_method=True)
 def from_arrays(
     cls: Cohort,
@@ -539,7 +539,7 @@ def from_arrays(
         regions=maps,
     )
 
-# %% ../../nbs/data/05_cohort.ipynb #c25
+# %% ../../nbs/data/05_cohort.ipynb #c025
 @patch
 def take(
     self: Cohort,
@@ -555,7 +555,7 @@ def take(
         None if self.regions is None else self.regions[rows],
     )
 
-# %% ../../nbs/data/05_cohort.ipynb #c27
+# %% ../../nbs/data/05_cohort.ipynb #c027
 def _compact(x):
     return (
         x.astype(np.int16)
@@ -581,7 +581,7 @@ def _write_images(c, x, folder, kind='images'):
                 np.save(folder / paths[r], x[r])
     return paths
 
-# %% ../../nbs/data/05_cohort.ipynb #c28
+# %% ../../nbs/data/05_cohort.ipynb #c028
 @patch
 def save(
     self: Cohort,
@@ -608,7 +608,7 @@ def save(
         shutil.rmtree(tmp)
     return folder
 
-# %% ../../nbs/data/05_cohort.ipynb #c46
+# %% ../../nbs/data/05_cohort.ipynb #c046
 def _label_warnings(self):
     m, s = self.meta, self.subjects.label
     if (
@@ -630,7 +630,7 @@ def _label_warnings(self):
         f"{self.name}: implausible {m['label_name']}: {len(who)} of {len(s)} subjects lie outside {lo:g} to {hi:g} {m['label_unit']} ({y.label.min():g} to {y.label.max():g}; {', '.join(who[:5])}{', ...' if len(who) > 5 else ''})"
     ]
 
-# %% ../../nbs/data/05_cohort.ipynb #c47
+# %% ../../nbs/data/05_cohort.ipynb #c047
 def _image_warnings(self):
     flat, same, seen, twins = 0, 0, {}, []
     for s, x in zip(self.frame.subject, self.images):
@@ -659,7 +659,7 @@ def warnings(self: Cohort) -> list:  # one sentence each; empty if nothing is od
     assumed = [f'{self.name}: {note}' for note in getattr(self.images, 'notes', ())]
     return _label_warnings(self) + _image_warnings(self) + _range_warnings(self) + assumed
 
-# %% ../../nbs/data/05_cohort.ipynb #c50
+# %% ../../nbs/data/05_cohort.ipynb #c050
 def truth_rows(
     cohort: Cohort,  # source slices
     truth: Cohort,  # the target modality of the same subjects and slices

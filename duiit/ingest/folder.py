@@ -7,7 +7,7 @@ __all__ = ['TABLES', 'PICTURES', 'CONVERT', 'AXES', 'SLICES', 'MODALITY_WORDS', 
            'pick_slices', 'Names', 'pair_names', 'class_number', 'Naming', 'Namings', 'Fit', 'Labels', 'match_labels',
            'modality_code', 'Found', 'folder_form', 'find_folder', 'read_folder']
 
-# %% ../../nbs/ingest/11_folder.ipynb #c2
+# %% ../../nbs/ingest/11_folder.ipynb #c002
 import json, math, os, re, unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ from .pet import suv_factor
 from .trials import FDG, HN_PET, UPENN_GBM
 from .published import _absent, _same, _told, CT_ICH, LGG_MRI
 
-# %% ../../nbs/ingest/11_folder.ipynb #c5
+# %% ../../nbs/ingest/11_folder.ipynb #c005
 TABLES = ('.csv', '.tsv', '.xlsx')
 PICTURES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.npy')
 CONVERT = {  # ending of images that are not read -> what to do
@@ -99,7 +99,7 @@ def pick_slices(
         )
     return k[(k * gap >= v[0] - 1e-6) & (k * gap <= v[1] + 1e-6)] if name == 'mm' else k
 
-# %% ../../nbs/ingest/11_folder.ipynb #c7
+# %% ../../nbs/ingest/11_folder.ipynb #c007
 def _folded(s):
     return unicodedata.normalize('NFKC', s).casefold()
 
@@ -153,7 +153,7 @@ def pair_names(
                 clashes.append((i, s))
     return pairs, clashes
 
-# %% ../../nbs/ingest/11_folder.ipynb #c9
+# %% ../../nbs/ingest/11_folder.ipynb #c009
 _no = {'no', 'n', 'false', 'f', 'nein', 'non', 'negative', 'absent'}
 _yes = {'yes', 'y', 'true', 't', 'ja', 'oui', 'positive', 'present'}
 
@@ -287,7 +287,7 @@ def _label_column(table, ids, slice_column, label_column):
         table.frame[rest], '^(label|age)', 'label (choose it with label_column)', table.where
     )
 
-# %% ../../nbs/ingest/11_folder.ipynb #c11
+# %% ../../nbs/ingest/11_folder.ipynb #c011
 def _kind(f):
     "'volume', 'picture', 'dicom' or '' by name, or by content where the ending is none that is known"
     name = f.name.lower()
@@ -417,7 +417,7 @@ class Fit:
             of.setdefault(i, []).append(row)
         return {s: of[i] for s, i in self.pairs.items()}
 
-# %% ../../nbs/ingest/11_folder.ipynb #c12
+# %% ../../nbs/ingest/11_folder.ipynb #c012
 def _best_naming(columns, ids, namings):
     "The `Fit` of a column with the naming that most files and ids agree with; None where none does"
     fits = [Fit(columns, ids, n) for n in namings.single]
@@ -551,7 +551,7 @@ def _twin(fit):
 def _few(o):
     return ', '.join(map(repr, list(o)[:4])) + (', ...' if len(o) > 4 else '')
 
-# %% ../../nbs/ingest/11_folder.ipynb #c13
+# %% ../../nbs/ingest/11_folder.ipynb #c013
 class Labels(NamedTuple):
     "What a table says about the subjects that paths name"
 
@@ -705,7 +705,7 @@ def _label_of_table(raw, labels='', subject_column='', label_column='', slice_co
         fits = [_exact(tables[0], label_column, 'label')]
     return (fits[0], tables[0].frame[fits[0]]) if len(fits) == 1 else None
 
-# %% ../../nbs/ingest/11_folder.ipynb #c14
+# %% ../../nbs/ingest/11_folder.ipynb #c014
 def _numbered(files):
     "Slice numbers: the last number of each name that no two names share, else 1, 2, ... in natural order"
     found = [[int(n) for n in re.findall(r'\d+', _stem(f.name))][::-1] for f in files]
@@ -725,7 +725,7 @@ def _image_pieces(s, files, label, about):
         picture_pieces(s, small, _numbered(small), label, about) if small else []
     )
 
-# %% ../../nbs/ingest/11_folder.ipynb #c16
+# %% ../../nbs/ingest/11_folder.ipynb #c016
 MODALITY_WORDS = {  # DICOM's word -> regular expression of how people write it
     'CT': r'(?<![a-z])(cb)?ct(?![a-z])|tomogra',
     'PT': r'(?<![a-z])pe?t(?![a-z])|positron|fdg',
@@ -786,7 +786,7 @@ def _value_rule(one, unit):
         raise Unusable('units', f"{units or 'Units is missing'}; BQML is needed for Bq/ml")
     return {}
 
-# %% ../../nbs/ingest/11_folder.ipynb #c17
+# %% ../../nbs/ingest/11_folder.ipynb #c017
 @dataclass(frozen=True, eq=False)
 class Found:
     "A DICOM series that can be used"
@@ -829,7 +829,7 @@ def _found(s, one, unit):
     )
     return [Found(s, one, st.files, place | rule)], [replace(o, subject=s) for o in odd]
 
-# %% ../../nbs/ingest/11_folder.ipynb #c18
+# %% ../../nbs/ingest/11_folder.ipynb #c018
 def _original(found):
     "`Found` without series derived from others where the subject has an original one; those as `Left`"
     whole = {f.subject for f in found if not is_derived(f.series.tags)}
@@ -921,7 +921,7 @@ def _unit_notes(found, unit):
         )
     return out
 
-# %% ../../nbs/ingest/11_folder.ipynb #c19
+# %% ../../nbs/ingest/11_folder.ipynb #c019
 def _dicom_pieces(
     raw,
     owner,
@@ -966,7 +966,7 @@ def _pieces_of(found, label, about):
         pieces += picture_pieces(s, files, _numbered(files), label(s), what)
     return pieces
 
-# %% ../../nbs/ingest/11_folder.ipynb #c20
+# %% ../../nbs/ingest/11_folder.ipynb #c020
 def _pair_of(text, what):
     "Two numbers from 'lo,hi' or a pair; None where there is nothing"
     if text in ('', None):
@@ -1101,7 +1101,7 @@ def folder_form(
         head=str(head).lower() not in ('false', 'no', '0'),
     )
 
-# %% ../../nbs/ingest/11_folder.ipynb #c21
+# %% ../../nbs/ingest/11_folder.ipynb #c021
 def _check_slices(labels, pieces, where):
     "`InputError` where the table counts slices from 0 and the images from 1, or the other way round"
     numbers = {}
@@ -1133,7 +1133,7 @@ def _cell_of(label):
         return Cell(float(np.mean(values)))
     return next(iter(label.values()))
 
-# %% ../../nbs/ingest/11_folder.ipynb #c22
+# %% ../../nbs/ingest/11_folder.ipynb #c022
 def _spacing(text):
     "mm per pixel, or None where nothing is given"
     if text in ('', None):
@@ -1232,7 +1232,7 @@ def find_folder(
     left += [Left(i, '', 'no images', slices=0) for i in known.idle]
     return pieces, left, [*_folder_notes(known.notes, kinds, slices, unit), *told]
 
-# %% ../../nbs/ingest/11_folder.ipynb #c23
+# %% ../../nbs/ingest/11_folder.ipynb #c023
 def _folder_notes(notes, kinds, slices, unit):
     other = Counter(f.suffix.lower() or 'no ending' for f, k in kinds.items() if not k)
     return (
@@ -1248,7 +1248,7 @@ def _folder_notes(notes, kinds, slices, unit):
         )
     )
 
-# %% ../../nbs/ingest/11_folder.ipynb #c24
+# %% ../../nbs/ingest/11_folder.ipynb #c024
 def _labelled(p, subject, about):
     "`Pixels` with their slices' labels; slices without one are left out"
     if not about['labels']:
@@ -1271,7 +1271,7 @@ def _labelled(p, subject, about):
         ),
     )
 
-# %% ../../nbs/ingest/11_folder.ipynb #c26
+# %% ../../nbs/ingest/11_folder.ipynb #c026
 CHANNELS_FIRST = (
     "Arrays whose first axis is 3 or 4 long were read as so many slices: "
     "if these are colours or contrasts, save the one that is meant"
@@ -1437,5 +1437,5 @@ FOLDER = Recipe(
     ),
 )
 
-# %% ../../nbs/ingest/11_folder.ipynb #c36
+# %% ../../nbs/ingest/11_folder.ipynb #c036
 RECIPES = {r.name: r for r in (CT_ICH, LGG_MRI, HN_PET, UPENN_GBM, FDG, FOLDER)}

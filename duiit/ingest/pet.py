@@ -7,7 +7,7 @@ __all__ = ['NUCLIDES', 'TIMES', 'DAY', 'LONGEST', 'SHORT_LIVED', 'MOST_LIVES', '
            'AREA', 'SHARE', 'SPAN', 'SHORTEST', 'BRAIN_RULE', 'Nuclide', 'half_life_of', 'longest_wait', 'decay_time',
            'suv_factor', 'pet_candidate', 'choose_pet', 'largest', 'uptake_patch', 'find_brain', 'read_pet']
 
-# %% ../../nbs/ingest/08_pet.ipynb #c2
+# %% ../../nbs/ingest/08_pet.ipynb #c002
 import re
 from typing import NamedTuple
 import numpy as np
@@ -25,7 +25,7 @@ from duiit.ingest.dicom import (
     TRACER,
 )
 
-# %% ../../nbs/ingest/08_pet.ipynb #c6
+# %% ../../nbs/ingest/08_pet.ipynb #c006
 class Nuclide(NamedTuple):
     "A nuclide of PET"
 
@@ -71,7 +71,7 @@ def half_life_of(
         f'{value:g} is not the half life of any such nuclide in seconds, minutes, hours or days; {what}',
     )
 
-# %% ../../nbs/ingest/08_pet.ipynb #c9
+# %% ../../nbs/ingest/08_pet.ipynb #c009
 DAY, LONGEST, SHORT_LIVED = (
     86400.0,
     6 * 3600.0,
@@ -136,7 +136,7 @@ def _injection(t):
         None if day is None else (day - start.date()).days,
     )
 
-# %% ../../nbs/ingest/08_pet.ipynb #c10
+# %% ../../nbs/ingest/08_pet.ipynb #c010
 def decay_time(
     t: Tags,
     acquired=(),  # AcquisitionTime of all slices
@@ -172,7 +172,7 @@ def decay_time(
         )
     return dt
 
-# %% ../../nbs/ingest/08_pet.ipynb #c13
+# %% ../../nbs/ingest/08_pet.ipynb #c013
 def suv_factor(
     series: Series,  # of PET
 ) -> tuple:  # factor, and in words how it was found
@@ -223,7 +223,7 @@ def suv_factor(
         f', half life written in {unit}' if unit != 'seconds' else ''
     )
 
-# %% ../../nbs/ingest/08_pet.ipynb #c22
+# %% ../../nbs/ingest/08_pet.ipynb #c022
 LEAST_SLICES, WIDEST_GAP = 40, 6.0  # of a PET series
 
 
@@ -280,7 +280,7 @@ def choose_pet(
         if o is not best
     ]
 
-# %% ../../nbs/ingest/08_pet.ipynb #c25
+# %% ../../nbs/ingest/08_pet.ipynb #c025
 UPTAKE, OUTLINE = 3.0, 0.4  # SUV: of the brain; of the body against air
 AREA, SHARE, SPAN, SHORTEST = (40.0, 0.4, 140.0, 30.0)  # cm2, share of the outline, mm, mm
 
@@ -309,7 +309,7 @@ def uptake_patch(
     body = largest(suv > OUTLINE) | hot
     return hot.sum() * cm2, hot.sum() / max(1, body.sum()), body
 
-# %% ../../nbs/ingest/08_pet.ipynb #c26
+# %% ../../nbs/ingest/08_pet.ipynb #c026
 def find_brain(
     slices,  # (H, W) SUV each, from the top down; read only as far as needed
     mm,  # (row, column) mm
@@ -342,7 +342,7 @@ def find_brain(
         )
     return run[0][0], np.stack([o[1] for o in run]), np.any([o[3] for o in run], 0)
 
-# %% ../../nbs/ingest/08_pet.ipynb #c30
+# %% ../../nbs/ingest/08_pet.ipynb #c030
 def _about(s, **more):
     "What a reader needs to know of a `Stack`"
     place = dict(gap=s.gap, mm=s.mm, axes=s.axes, top=s.top, numbers=s.numbers)

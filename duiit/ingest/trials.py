@@ -6,7 +6,7 @@
 __all__ = ['PET_NOTE', 'HN_PET', 'FDG', 'T1_POST', 'UPENN_GBM', 'read_ct_of_pet', 'read_mr', 'read_ages', 'find_workbook',
            'find_hn_pet', 'age_years', 'choose_ct', 'find_fdg', 'read_fdg', 'form_fdg', 'find_upenn_gbm']
 
-# %% ../../nbs/ingest/09_trials.ipynb #c2
+# %% ../../nbs/ingest/09_trials.ipynb #c002
 import math, os, re
 from collections import Counter
 from dataclasses import replace
@@ -42,7 +42,7 @@ from duiit.ingest.pet import (
     UPTAKE,
 )
 
-# %% ../../nbs/ingest/09_trials.ipynb #c5
+# %% ../../nbs/ingest/09_trials.ipynb #c005
 def read_ct_of_pet(
     piece: Piece,  # `files`: PET from the top down, then CT from the top down; `about` of both
 ) -> Pixels:
@@ -84,7 +84,7 @@ def read_ct_of_pet(
         centre=_middle(body),
     )
 
-# %% ../../nbs/ingest/09_trials.ipynb #c7
+# %% ../../nbs/ingest/09_trials.ipynb #c007
 def _top_of_head(volume, mm):
     "Slice coordinate of the vertex (perhaps above the first slice), and a coarse mask (slices, H, W) with its steps"
     from duiit.data.scans import find_vertex, Head, head_mask
@@ -137,7 +137,7 @@ def read_mr(
         centre=c and tuple(v * s for v, s in zip(c, step[1:])),
     )
 
-# %% ../../nbs/ingest/09_trials.ipynb #c9
+# %% ../../nbs/ingest/09_trials.ipynb #c009
 def read_ages(
     path,  # the workbook
 ) -> tuple:  # {id: age in years, or a sentence why there is none}, set of excluded ids
@@ -213,7 +213,7 @@ def find_workbook(raw):
         )
     return hit[0]
 
-# %% ../../nbs/ingest/09_trials.ipynb #c11
+# %% ../../nbs/ingest/09_trials.ipynb #c011
 def _by(series, key):
     "Lists of series by a key, in order of first appearance"
     out = {}
@@ -284,7 +284,7 @@ def _told(pieces, rule):
         )
     )
 
-# %% ../../nbs/ingest/09_trials.ipynb #c12
+# %% ../../nbs/ingest/09_trials.ipynb #c012
 def _pet_piece(label):
     "make(study) for `_first_study`: the PET series"
 
@@ -365,7 +365,7 @@ HN_PET = Recipe(
     ),
 )
 
-# %% ../../nbs/ingest/09_trials.ipynb #c19
+# %% ../../nbs/ingest/09_trials.ipynb #c019
 def age_years(
     text,  # PatientAge, e.g. '063Y'
 ) -> float:  # years
@@ -424,7 +424,7 @@ def _petct_piece(label):
 
     return make
 
-# %% ../../nbs/ingest/09_trials.ipynb #c20
+# %% ../../nbs/ingest/09_trials.ipynb #c020
 def _ages_of(many):
     "{study: age in years}, and {study: `Unusable`} of those that do not tell one"
     ages, none = {}, {}
@@ -531,7 +531,7 @@ FDG = Recipe(
     ),
 )
 
-# %% ../../nbs/ingest/09_trials.ipynb #c23
+# %% ../../nbs/ingest/09_trials.ipynb #c023
 T1_POST = r't1.*(post|gad|gd|contrast|\+ ?c\b|stealth)|(post|gad).*t1'
 
 
@@ -570,7 +570,7 @@ def _mr_piece(label, pattern, shallow, deep):
 
     return make
 
-# %% ../../nbs/ingest/09_trials.ipynb #c24
+# %% ../../nbs/ingest/09_trials.ipynb #c024
 def find_upenn_gbm(
     raw,  # folder with the DICOM tree
     series=T1_POST,  # regular expression for SeriesDescription; upper and lower case are the same

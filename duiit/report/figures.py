@@ -4,21 +4,21 @@
 
 # %% auto #0
 __all__ = ['COLOURS', 'SYMBOLS', 'colour', 'faint', 'squared', 'with_unit', 'unit_of', 'capital', 'score_title',
-           'shares_subjects', 'who', 'arm_name', 'forest', 'differences', 'predicted', 'label_limits', 'confusions',
+           'shares_subjects', 'who', 'arm_name', 'forest', 'differences', 'label_limits', 'predicted', 'confusions',
            'confusion', 'calibrated', 'calibration_error', 'calibration', 'slope', 'slopes', 'bias', 'swept', 'sweep',
-           'drift_means', 'drift', 'regions', 'share_means', 'shares', 'binned', 'curves', 'labels', 'class_counts',
+           'drift_means', 'drift', 'regions', 'share_means', 'shares', 'binned', 'curves', 'class_counts', 'labels',
            'diverging', 'png', 'error_png', 'error_map', 'reduced', 'strip', 'colour_bar', 'inset_window', 'matched',
            'beside']
 
-# %% ../../nbs/report/02_figures.ipynb #c2
+# %% ../../nbs/report/02_figures.ipynb #c002
 import base64, html, io
 import numpy as np, pandas as pd
 import plotly.graph_objects as go
 from ..core import InputError
-from ..study.results import class_columns, METRICS, primary_in, subject_means
 from .stats import per_split, resampled_mean
+from ..study.results import METRICS, class_columns, primary_in, subject_means
 
-# %% ../../nbs/report/02_figures.ipynb #c5
+# %% ../../nbs/report/02_figures.ipynb #c005
 COLOURS = {
     'target only': '#4d4d4d',
     'constant': '#9a9a9a',
@@ -37,67 +37,92 @@ SYMBOLS = {'refit': 'circle', 'joint': 'diamond', 'constant': 'square'}
 _fonts = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _dashes = ('solid', 'dash', 'dot', 'dashdot', 'longdash')
 
+# %% ../../nbs/report/02_figures.ipynb #c006
+def _esc(text):
+    return html.escape(str(text), quote=False)
 
-def _esc(s):
-    return html.escape(str(s), quote=False)
 
-
-def colour(group):
+def colour(
+    group: str,  # Group of an arm, see `COLOURS`
+) -> str:  # `'#rrggbb'`; one colour for all groups that are not known
+    "The colour of a group of arms"
     return COLOURS.get(group, '#7a5195')
 
 
-def faint(c, alpha=0.12):
-    return f'rgba({int(c[1:3], 16)},{int(c[3:5], 16)},{int(c[5:7], 16)},{alpha})'
+def faint(
+    colour: str,  # `'#rrggbb'`
+    alpha: float = 0.12,  # Opacity, 0 to 1
+) -> str:  # `'rgba(r,g,b,alpha)'`
+    "The same colour, nearly transparent"
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f'rgba({red},{green},{blue},{alpha})'
 
-
-def squared(unit: str) -> str:  # e.g. `'years²'`, `'(g/dl)²'`
+# %% ../../nbs/report/02_figures.ipynb #c010
+def squared(
+    unit: str,  # E.g. `'years'` or `'g/dl'`
+) -> str:  # E.g. `'years²'`, `'(g/dl)²'`
     "The unit of a squared error"
-    return '' if not unit else f'{unit}²' if unit.replace('.', '').isalpha() else f'({unit})²'
+    if not unit:
+        return ''
+    return f'{unit}²' if unit.replace('.', '').isalpha() else f'({unit})²'
 
 
-def with_unit(text, unit):  # a composite unit brings its own brackets
-    return (
-        text
-        if not unit
-        else f'{text} in {unit}'
-        if unit.startswith('(')
-        else f'{text} ({unit})'
-    )
+def with_unit(
+    text: str,  # What is measured
+    unit: str,  # Empty: none
+) -> str:
+    "Text with its unit behind it; a composite unit brings its own brackets"
+    if not unit:
+        return text
+    return f'{text} in {unit}' if unit.startswith('(') else f'{text} ({unit})'
 
 
-def unit_of(metric, label_unit):
+def unit_of(
+    metric: str,  # One of `duiit.study.results.METRICS`
+    label_unit: str,  # Unit of the label
+) -> str:
     "The unit of a score of a label in `label_unit`"
-    m = METRICS[metric]
-    return m.unit or ('', label_unit, squared(label_unit))[m.power]
+    score = METRICS[metric]
+    return score.unit or ('', label_unit, squared(label_unit))[score.power]
 
 
-def capital(s):
-    return s[:1].upper() + s[1:]
+def capital(
+    text: str,  # Any text
+) -> str:
+    "The text with a capital first letter; the others stay as they are"
+    return text[:1].upper() + text[1:]
 
 
-def score_title(metric, unit, label_unit, part='test', difference=False):
+def score_title(
+    metric: str,  # One of `duiit.study.results.METRICS`
+    unit: str,  # `'subject'` or `'slice'`
+    label_unit: str,  # Unit of the label
+    part: str = 'test',  # `'test'` or `'validation'`
+    difference: bool = False,  # Whether it is a difference of two scores
+) -> str:
     "A score in words, for axes and headings"
-    name = f"{part} {METRICS[metric].title} per {unit}"
-    return with_unit(
-        f'Difference in {name}' if difference else capital(name), unit_of(metric, label_unit)
-    )
+    name = f'{part} {METRICS[metric].title} per {unit}'
+    name = f'Difference in {name}' if difference else capital(name)
+    return with_unit(name, unit_of(metric, label_unit))
 
-# %% ../../nbs/report/02_figures.ipynb #c6
-def _axis(title, **kw):
-    return (
-        dict(
-            title=dict(text=_esc(title), standoff=8, font=dict(size=13)),
-            zeroline=False,
-            showgrid=True,
-            gridcolor='#e9e9e9',
-            linecolor='#888',
-            ticks='outside',
-            tickcolor='#888',
-            ticklen=4,
-            automargin=True,
-        )
-        | kw
+# %% ../../nbs/report/02_figures.ipynb #c013
+def _axis(title, **more):
+    "An axis in the project's look"
+    look = dict(
+        title=dict(text=_esc(title), standoff=8, font=dict(size=13)),
+        zeroline=False,
+        showgrid=True,
+        gridcolor='#e9e9e9',
+        linecolor='#888',
+        ticks='outside',
+        tickcolor='#888',
+        ticklen=4,
+        automargin=True,
     )
+    return look | more
+
+
+_legend = dict(orientation='h', x=0, xanchor='left', y=-0.3, yanchor='top', font=dict(size=12))
 
 
 def _figure(traces, x, y, height=320, **layout):
@@ -112,117 +137,116 @@ def _figure(traces, x, y, height=320, **layout):
         paper_bgcolor='white',
         hoverlabel=dict(font=dict(family=_fonts)),
         showlegend=False,
-        legend=dict(
-            orientation='h', x=0, xanchor='left', y=-0.3, yanchor='top', font=dict(size=12)
-        ),
+        legend=_legend,
     )
     return go.Figure(traces, base | dict(xaxis=x, yaxis=y) | layout)
 
-# %% ../../nbs/report/02_figures.ipynb #c11
-def _row(i, name, x, r, colour_, symbol, unit):
+# %% ../../nbs/report/02_figures.ipynb #c016
+def _mean_words(found, unit):
+    "A mean with its interval, for hovering"
+    words = f"mean {found['mean']:.4g} {unit}"
+    if np.isfinite(found['lo']):
+        words += f", 95 % interval {found['lo']:.4g} to {found['hi']:.4g}"
+    plural = '' if found['n'] == 1 else 's'
+    return f"{words}, {found['n']} split{plural}"
+
+
+def _row(row, name, values, found, colour_, symbol, unit):
     "Traces of one row of a forest: points per split, interval, mean"
     hover = f'{name}<br>%{{text}}<extra></extra>'
-    jitter = i + 0.12 * ((np.arange(len(x)) % 3) - 1)
+    jitter = row + 0.12 * ((np.arange(len(values)) % 3) - 1)
     yield go.Scatter(
-        x=x.values,
+        x=values.values,
         y=jitter,
         mode='markers',
         marker=dict(color=colour_, opacity=0.35, size=7, symbol=symbol),
-        text=[f'split {k}: {v:.4g} {unit}' for k, v in x.items()],
+        text=[f'split {split}: {value:.4g} {unit}' for split, value in values.items()],
         hovertemplate=hover,
     )
-    if np.isfinite(r['lo']):
+    if np.isfinite(found['lo']):
         yield go.Scatter(
-            x=[r['lo'], r['hi']],
-            y=[i, i],
+            x=[found['lo'], found['hi']],
+            y=[row, row],
             mode='lines',
             line=dict(color=colour_, width=2.5),
             hoverinfo='skip',
         )
-    text = (
-        f"mean {r['mean']:.4g} {unit}"
-        + (f", 95 % interval {r['lo']:.4g} to {r['hi']:.4g}" if np.isfinite(r['lo']) else '')
-        + f", {r['n']} split{'s' * int(r['n'] != 1)}"
-    )
     yield go.Scatter(
-        x=[r['mean']],
-        y=[i],
+        x=[found['mean']],
+        y=[row],
         mode='markers',
         marker=dict(color=colour_, size=12, symbol=symbol, line=dict(color='white', width=1.5)),
-        text=[text],
+        text=[_mean_words(found, unit)],
         hovertemplate=hover,
     )
 
-
-def _names(names):
-    return [
-        dict(
-            x=0,
-            xref='paper',
-            xanchor='left',
-            y=i - 0.42,
-            yref='y',
-            yanchor='middle',
-            text=n,
-            showarrow=False,
-            font=dict(size=12.5 if len(n) < 42 else 10.5),
-            bgcolor='rgba(255,255,255,.75)',
-            borderpad=1,
-        )
-        for i, n in enumerate(names)
-    ]
-
-
-def _forest(rows, names, x, line, **layout):
-    n, traces = len(names), [t for r in rows for t in r]
-    lines = (
-        [
-            dict(
-                type='line',
-                x0=line,
-                x1=line,
-                y0=0,
-                y1=1,
-                yref='paper',
-                line=dict(color='#777', width=1, dash='dot'),
-            )
-        ]
-        if line is not None
-        else []
+# %% ../../nbs/report/02_figures.ipynb #c017
+def _name_above(row, name):
+    "A row's name as an annotation"
+    return dict(
+        x=0,
+        xref='paper',
+        xanchor='left',
+        y=row - 0.42,
+        yref='y',
+        yanchor='middle',
+        text=name,
+        showarrow=False,
+        font=dict(size=12.5 if len(name) < 42 else 10.5),
+        bgcolor='rgba(255,255,255,.75)',
+        borderpad=1,
     )
+
+
+def _numbers(traces):
+    "All horizontal positions of traces"
+    return np.concatenate([[]] + [np.asarray(trace.x, float) for trace in traces])
+
+
+def _range_of(traces, line):
+    "Ends of the axis: all points, and intervals as far as they are not endless"
+    points = _numbers(trace for trace in traces if trace.mode == 'markers')
+    if not len(points):
+        return [-0.05, 1.05]
+    far = 1.5 * np.ptp(points)  # an interval over two splits may be endless
+    drawn = _numbers(traces)
+    if line is not None:
+        drawn = np.append(drawn, 0.0)
+    lo = max(drawn.min(), min(points.min(), 0) - far)
+    hi = min(drawn.max(), max(points.max(), 0) + far)
+    margin = 0.05 * (hi - lo or 1)
+    return [lo - margin, hi + margin]
+
+# %% ../../nbs/report/02_figures.ipynb #c018
+def _vertical(at):
+    "A dotted line across all rows"
+    line = dict(color='#777', width=1, dash='dot')
+    return dict(type='line', x0=at, x1=at, y0=0, y1=1, yref='paper', line=line)
+
+
+_no_ticks = dict(showticklabels=False, ticks='', showgrid=False, showline=False)
+
+
+def _forest(rows, names, x, line):
+    "Rows below each other; `line`: where a dotted line stands, if anywhere"
+    traces = [trace for row in rows for trace in row]
     if x.get('range') is None:
-        v = np.concatenate(
-            [[0.0] if line is not None else []] + [np.asarray(t.x, float) for t in traces]
-        )
-        points = np.concatenate(
-            [[]] + [np.asarray(t.x, float) for t in traces if t.mode == 'markers']
-        )
-        far = (
-            1.5 * np.ptp(points) if len(points) else 0
-        )  # an interval over two splits may be endless
-        lo, hi = (
-            (max(v.min(), min(points.min(), 0) - far), min(v.max(), max(points.max(), 0) + far))
-            if len(points)
-            else (0, 1)
-        )
-        x = x | dict(range=[lo - 0.05 * (hi - lo or 1), hi + 0.05 * (hi - lo or 1)])
-    y = _axis(
-        '',
-        range=[n - 0.4, -0.75],
-        showticklabels=False,
-        ticks='',
-        showgrid=False,
-        showline=False,
-    )
+        x = x | dict(range=_range_of(traces, line))
+    y = _axis('', range=[len(names) - 0.4, -0.75], **_no_ticks)
     return _figure(
-        traces, x, y, height=44 * n + 80, annotations=_names(names), shapes=lines, **layout
+        traces,
+        x,
+        y,
+        height=44 * len(names) + 80,
+        annotations=[_name_above(row, name) for row, name in enumerate(names)],
+        shapes=[] if line is None else [_vertical(line)],
     )
 
-# %% ../../nbs/report/02_figures.ipynb #c12
+# %% ../../nbs/report/02_figures.ipynb #c020
 def shares_subjects(
-    by: str,
-) -> bool:  # Whether a kind of split puts slices of one subject into training and test
-    "Splits by subject, and by blocks of subjects, keep people apart; splits by slice or by counts do not"
+    by: str,  # Kind of split, see `duiit.data.split.KINDS`
+) -> bool:  # Whether it puts slices of one subject into training and test
+    "Splits by subject, and by blocks of subjects, keep people apart; the others do not"
     return by not in ('', 'subject', 'block')
 
 
@@ -232,74 +256,89 @@ def who(
     predictor: str = '',  # Which of its predictors
     fmt: str = ' · {}',  # How the predictor is added
 ) -> str:
-    "The title of `arm`; the predictor is added where the arm reads several or where it is the joint one, and a mark where its split leaks"
-    a = arms[arms.arm == arm]
-    if not len(a):
+    """The title of `arm`; the predictor is added where the arm reads several or where it is the
+    joint one, and a mark where its split leaks"""
+    rows = arms[arms.arm == arm]
+    if not len(rows):
         return arm
-    several, title = predictor == 'joint' or ',' in a.reads.iloc[0], a.title.iloc[0]
-    leaks = shares_subjects(a.by.iloc[0]) and 'leak' not in title.lower()
-    return (
-        title
-        + (
-            fmt.format('refitted' if predictor == 'refit' else predictor)
-            if predictor and several
-            else ''
-        )
-        + (' (leakage demonstration)' if leaks else '')
-    )
+    row = rows.iloc[0]
+    name = row.title
+    if predictor and (predictor == 'joint' or ',' in row.reads):
+        name += fmt.format('refitted' if predictor == 'refit' else predictor)
+    if shares_subjects(row.by) and 'leak' not in row.title.lower():
+        name += ' (leakage demonstration)'
+    return name
 
 
-def arm_name(arms, arm, predictor=''):
-    return _esc(who(arms, arm, predictor))  # for plotly, which reads a little HTML
+def arm_name(
+    arms,  # Table `arms`
+    arm: str,  # Which arm
+    predictor: str = '',  # Which of its predictors
+) -> str:  # Escaped, for plotly, which reads a little HTML
+    "The name of an arm in a figure"
+    return _esc(who(arms, arm, predictor))
 
-# %% ../../nbs/report/02_figures.ipynb #c13
+
+def _look_of(arms, arm, predictor):
+    "Colour and symbol of an arm's predictor"
+    group = arms.set_index('arm').group[arm]
+    return colour(group), SYMBOLS.get(predictor, 'circle')
+
+# %% ../../nbs/report/02_figures.ipynb #c021
+def _in_order(arms, scores):
+    "(arm, predictor) of everything that has scores, in the arms' order"
+    found = []
+    for arm in arms.itertuples():
+        found += [(arm.arm, name) for name in arm.reads.split(',')]
+    return [key for key in found if key in scores]
+
+
+def _reference_mean(keys, results, arms, scores, reference):
+    "Where the dotted line stands: the reference's mean, or the first target-only arm's"
+    if reference in scores:
+        return scores[reference].mean()
+    group = arms.set_index('arm').group
+    for (arm, _), found in zip(keys, results):
+        if group[arm] == 'target only':
+            return found['mean']
+    return None
+
+
+def _highest(keys, results, scores):
+    "The end of an axis from 0: all points, and intervals that are not far beyond"
+    ends = []
+    for key, found in zip(keys, results):
+        largest = scores[key].max()
+        ends += [largest, found['hi'] if found['hi'] < 4 * largest else 0]
+    return max(ends, default=1)
+
+# %% ../../nbs/report/02_figures.ipynb #c022
 def forest(
     metrics,  # Table `metrics`
     arms,  # Table `arms`: order, titles and groups; give a part of it to draw these arms only
     ratio: float = 0.0,  # n_test / n_train of a split, for the intervals
     unit: str = 'subject',  # `'subject'` or `'slice'`
-    metric: str = None,  # One of `duiit.study.results.METRICS`; default: the primary one of the table
+    metric: str = None,  # One of `duiit.study.results.METRICS`; default: the table's primary one
     label_unit: str = 'years',  # Unit of the label
     part: str = 'test',  # Which subjects are predicted: `'test'` or `'validation'`
-    reference: tuple = None,  # (arm, predictor) whose mean is dotted; default: the first target-only arm
+    reference: tuple = None,  # (arm, predictor) whose mean is dotted; default: first target-only arm
 ) -> go.Figure:
-    "Every arm's error: its splits, their mean and its corrected 95 % interval; dotted: the reference's mean"
+    "Every arm's error: its splits, their mean and its corrected 95 % interval; dotted: the reference"
     metric = metric or primary_in(metrics)
-    w, info = per_split(metrics, unit, metric), arms.set_index('arm')
-    keys = [
-        (a.arm, p) for a in arms.itertuples() for p in a.reads.split(',') if (a.arm, p) in w
-    ]
-    u = unit_of(metric, label_unit)
-    res = [resampled_mean(w[k].dropna(), ratio) for k in keys]
-    rows = [
-        _row(
-            i,
-            arm_name(arms, *k),
-            w[k].dropna(),
-            r,
-            colour(info.group[k[0]]),
-            SYMBOLS.get(k[1], 'circle'),
-            _esc(u),
-        )
-        for i, (k, r) in enumerate(zip(keys, res))
-    ]
-    base = (
-        [w[reference].mean()]
-        if reference in w
-        else [r['mean'] for k, r in zip(keys, res) if info.group[k[0]] == 'target only']
-    )
-    top = max(
-        [
-            v
-            for k, r in zip(keys, res)
-            for v in (w[k].max(), r['hi'] if r['hi'] < 4 * w[k].max() else 0)
-        ],
-        default=1,
-    )
+    scores = per_split(metrics, unit, metric)
+    keys = _in_order(arms, scores)
+    results = [resampled_mean(scores[key].dropna(), ratio) for key in keys]
+    names = [arm_name(arms, *key) for key in keys]
+    words = _esc(unit_of(metric, label_unit))
+    rows = []
+    for row, (key, name, found) in enumerate(zip(keys, names, results)):
+        values = scores[key].dropna()
+        rows.append(_row(row, name, values, found, *_look_of(arms, *key), words))
+    top = _highest(keys, results, scores)
     x = _axis(score_title(metric, unit, label_unit, part), range=[0, 1.04 * top])
-    return _forest(rows, [arm_name(arms, *k) for k in keys], x, base[0] if base else None)
+    return _forest(rows, names, x, _reference_mean(keys, results, arms, scores, reference))
 
-# %% ../../nbs/report/02_figures.ipynb #c16
+# %% ../../nbs/report/02_figures.ipynb #c027
 def differences(
     table,  # Result of `duiit.report.stats.contrasts`
     metrics,  # Table `metrics`
@@ -309,64 +348,37 @@ def differences(
     part: str = 'test',  # `'test'` or `'validation'`
 ) -> go.Figure:
     "Every comparison: the paired difference on each split, its mean and its corrected 95 % interval"
-    rows, names, info = [], [], arms.set_index('arm')
-    for c in table[table.n > 0].itertuples():
-        a, b = (c.arm, c.predictor), (c.reference, c.reference_predictor)
-        w = per_split(metrics, c.unit, c.metric)
-        d = (w[a] - w[b]).dropna()
-        names.append(f'{arm_name(arms, *a)} − {arm_name(arms, *b)}')
-        rows.append(
-            _row(
-                len(rows),
-                names[-1],
-                d,
-                resampled_mean(d, ratio),
-                colour(info.group[c.arm]),
-                SYMBOLS.get(c.predictor, 'circle'),
-                _esc(unit_of(c.metric, label_unit)),
-            )
-        )
-    what = (
-        score_title(table.metric[0], table.unit[0], label_unit, part, True)
-        if len(table)
-        else 'Difference'
-    )
-    return _forest(rows, names, _axis(what), 0)
+    rows, names = [], []
+    for one in table[table.n > 0].itertuples():
+        arm, reference = (one.arm, one.predictor), (one.reference, one.reference_predictor)
+        scores = per_split(metrics, one.unit, one.metric)
+        d = (scores[arm] - scores[reference]).dropna()
+        name = f'{arm_name(arms, *arm)} − {arm_name(arms, *reference)}'
+        words = _esc(unit_of(one.metric, label_unit))
+        found = resampled_mean(d, ratio)
+        rows.append(_row(len(names), name, d, found, *_look_of(arms, *arm), words))
+        names.append(name)
+    title = 'Difference'
+    if len(table):
+        title = score_title(table.metric[0], table.unit[0], label_unit, part, True)
+    return _forest(rows, names, _axis(title), 0)
 
-# %% ../../nbs/report/02_figures.ipynb #c19
-def predicted(
-    predictions,  # Table `predictions`
-    arms,  # Table `arms`
-    arm: str,  # Which arm
-    predictor: str,  # Which of its predictors
-    label: tuple = ('age', 'years'),  # Name and unit of the label
-    limits: tuple = None,  # Both axes; give the same to all arms that are compared. Default: this arm's range
-) -> go.Figure:
-    "A subject's mean prediction against the true label, all splits; grey: identity. Of classes: their `confusion`"
-    if class_columns(predictions):
-        return confusion(predictions, arms, arm, predictor, label=label[0])
-    s = subject_means(
-        predictions[(predictions.arm == arm) & (predictions.predictor == predictor)]
-    )
-    lo, hi = limits or label_limits(s)
-    f = _dots(
-        s.label,
-        s.prediction,
-        [f'{_esc(r.subject)}, split {r.split}' for r in s.itertuples()],
-        label,
-        colour(arms.set_index('arm').group[arm]),
-        SYMBOLS.get(predictor, 'circle'),
-        (lo, hi),
-        'predicted',
-    )
-    return f.add_trace(_line([lo, hi], [lo, hi])).update_layout(
-        yaxis=_axis(with_unit(f'Predicted {label[0]}', label[1]), range=[lo, hi])
-    )
+# %% ../../nbs/report/02_figures.ipynb #c030
+def _subjects_of(predictions, arm, predictor):
+    "Mean prediction of every subject in every split"
+    is_arm = predictions.arm == arm
+    return subject_means(predictions[is_arm & (predictions.predictor == predictor)])
 
 
-def _dots(x, y, who, label, colour_, symbol, limits, word):
-    "A scatter over the true label; 32 bits per number are enough for a picture"
+def _who_and_where(rows):
+    "Subject and split of every point, for hovering"
+    return [f'{_esc(row.subject)}, split {row.split}' for row in rows.itertuples()]
+
+
+def _dots(x, y, who, label, look, limits, word):
+    "A scatter over the true label"
     name, unit = label
+    colour_, symbol = look
     hover = f'%{{customdata}}<br>true %{{x:.4g}}, {word} %{{y:.4g}} {_esc(unit)}<extra></extra>'
     dots = go.Scatter(
         x=np.asarray(x, 'float32'),
@@ -376,70 +388,87 @@ def _dots(x, y, who, label, colour_, symbol, limits, word):
         hovertemplate=hover,
         marker=dict(color=colour_, size=5.5, opacity=0.55, symbol=symbol),
     )
-    return _figure(
-        [dots],
-        _axis(with_unit(f'True {name}', unit), range=list(limits)),
-        _axis(''),
-        height=300,
-    )
+    x_axis = _axis(with_unit(f'True {name}', unit), range=list(limits))
+    return _figure([dots], x_axis, _axis(''), height=300)
 
 
-def _band(x, lo, hi, c):
-    "A faint area between two curves"
-    x, y = (
-        np.concatenate([a, b[::-1]]).astype('float32')
-        for a, b in ((np.asarray(x),) * 2, (np.asarray(hi), np.asarray(lo)))
-    )
-    return go.Scatter(
-        x=x,
-        y=y,
-        fill='toself',
-        fillcolor=faint(c),
-        line=dict(width=0),
-        hoverinfo='skip',
-        showlegend=False,
-        mode='lines',
-    )
+def _line(x, y, **look):
+    "A thin line that says nothing when hovered"
+    look = dict(color='#999', width=1) | look
+    return go.Scatter(x=list(x), y=list(y), mode='lines', line=look, hoverinfo='skip')
 
-
-def _line(x, y, **kw):
-    return go.Scatter(
-        x=list(x),
-        y=list(y),
-        mode='lines',
-        line=dict(color='#999', width=1) | kw,
-        hoverinfo='skip',
-    )
-
-
-def label_limits(s):
+# %% ../../nbs/report/02_figures.ipynb #c031
+def label_limits(
+    rows,  # Table with columns `label` and `prediction`
+) -> tuple:  # (low, high); (0, 1) without rows
     "The range of labels and predictions with a small margin"
-    if not len(s):
+    if not len(rows):
         return 0.0, 1.0
-    lo, hi = (
-        float(s[['label', 'prediction']].min().min()),
-        float(s[['label', 'prediction']].max().max()),
-    )
-    return lo - 0.04 * (hi - lo or 1), hi + 0.04 * (hi - lo or 1)
-
-# %% ../../nbs/report/02_figures.ipynb #c22
-def _of(predictions, arm, predictor):
-    return subject_means(
-        predictions[(predictions.arm == arm) & (predictions.predictor == predictor)]
-    )
+    both = rows[['label', 'prediction']]
+    lo, hi = float(both.min().min()), float(both.max().max())
+    margin = 0.04 * (hi - lo or 1)
+    return lo - margin, hi + margin
 
 
+def predicted(
+    predictions,  # Table `predictions`
+    arms,  # Table `arms`
+    arm: str,  # Which arm
+    predictor: str,  # Which of its predictors
+    label: tuple = ('age', 'years'),  # Name and unit of the label
+    limits: tuple = None,  # Both axes; give the same to all arms that are compared. Default: its range
+) -> go.Figure:
+    """A subject's mean prediction against the true label, all splits; grey: identity.
+    Of classes: their `confusion`"""
+    if class_columns(predictions):
+        return confusion(predictions, arms, arm, predictor, label=label[0])
+    rows = _subjects_of(predictions, arm, predictor)
+    lo, hi = limits or label_limits(rows)
+    look = _look_of(arms, arm, predictor)
+    people = _who_and_where(rows)
+    figure = _dots(rows.label, rows.prediction, people, label, look, (lo, hi), 'predicted')
+    y_axis = _axis(with_unit(f'Predicted {label[0]}', label[1]), range=[lo, hi])
+    return figure.add_trace(_line([lo, hi], [lo, hi])).update_layout(yaxis=y_axis)
+
+# %% ../../nbs/report/02_figures.ipynb #c035
 def confusions(
-    s,  # Subjects, a result of `subject_means`
+    subjects,  # A result of `subject_means`
 ):  # (K, K) counts; rows: true class, columns: predicted class
     "How often which class is taken for which"
-    K, N = (
-        len(class_columns(s)),
-        s.label.astype(int) * len(class_columns(s)) + s.prediction.astype(int),
+    K = len(class_columns(subjects))
+    cell = subjects.label.astype(int) * K + subjects.prediction.astype(int)
+    return np.bincount(cell, minlength=K * K).reshape(K, K)
+
+
+def _number_size(classes):
+    "Points of a number in a cell, smaller where there are many"
+    if classes < 5:
+        return 14
+    return 11 if classes < 9 else 8
+
+
+def _grid_of(counts, colour_):
+    "Counts as a heatmap of shares of the true class"
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    at = list(range(len(counts)))
+    of_class = '%{text} subjects, %{z:.0%} of the true class'
+    return go.Heatmap(
+        z=share.round(4),
+        x=at,
+        y=at,
+        text=counts,
+        texttemplate='%{text}',
+        textfont=dict(size=_number_size(len(counts))),
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, '#ffffff'], [1, colour_]],
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        hovertemplate=f'true %{{y}}, predicted %{{x}}: {of_class}<extra></extra>',
     )
-    return np.bincount(N, minlength=K * K).reshape(K, K)
 
-
+# %% ../../nbs/report/02_figures.ipynb #c036
 def confusion(
     predictions,  # Table `predictions`
     arms,  # Table `arms`
@@ -449,84 +478,64 @@ def confusion(
     label: str = 'class',  # What is predicted
 ) -> go.Figure:
     "Subjects of all splits by true and predicted class; colour: share of the true class"
-    N = confusions(_of(predictions, arm, predictor))
-    names = [_esc(c) for c in classes or range(len(N))]
-    share = N / np.maximum(N.sum(1, keepdims=True), 1)
-    at, n, big = (
-        list(range(len(names))),
-        len(names),
-        14 if len(names) < 5 else 11 if len(names) < 9 else 8,
-    )
-    hover = (
-        'true %{y}, predicted %{x}: %{text} subjects, %{z:.0%} of the true class<extra></extra>'
-    )
-    grid = go.Heatmap(
-        z=share.round(4),
-        x=at,
-        y=at,
-        text=N,
-        texttemplate='%{text}',
-        textfont=dict(size=big),
-        zmin=0,
-        zmax=1,
-        colorscale=[[0, '#ffffff'], [1, colour(arms.set_index('arm').group[arm])]],
-        showscale=False,
-        xgap=2,
-        ygap=2,
-        hovertemplate=hover,
-    )
+    counts = confusions(_subjects_of(predictions, arm, predictor))
+    n = len(counts)
+    names = [_esc(name) for name in classes or range(n)]
     ticks = dict(
-        tickvals=at,
+        tickvals=list(range(len(names))),
         ticktext=names,
         showgrid=False,
         ticks='',
-        tickfont=dict(size=min(big + 1, 13)),
+        tickfont=dict(size=min(_number_size(n) + 1, 13)),
     )
-    return _figure(
-        [grid],
-        _axis(f'Predicted {label}', range=[-0.5, n - 0.5], **ticks),
-        _axis(f'True {label}', range=[n - 0.5, -0.5], **ticks),
-        height=300,
-    )
+    x_axis = _axis(f'Predicted {label}', range=[-0.5, len(names) - 0.5], **ticks)
+    y_axis = _axis(f'True {label}', range=[len(names) - 0.5, -0.5], **ticks)
+    grid = _grid_of(counts, _look_of(arms, arm, predictor)[0])
+    return _figure([grid], x_axis, y_axis, height=300)
 
-# %% ../../nbs/report/02_figures.ipynb #c23
+# %% ../../nbs/report/02_figures.ipynb #c042
 def calibrated(
-    s,  # Subjects, a result of `subject_means`
+    subjects,  # A result of `subject_means`
     bins: int = 10,  # Equal ranges of the probability
-):  # A row per bin that has subjects: `predicted` and `observed` (means), `n` (subjects and classes)
-    "Mean probability of a class against how often it is true; of three classes or more, all of them together"
-    P = s[class_columns(s)].to_numpy()
-    K, true = P.shape[1], s.label.to_numpy()[:, None] == np.arange(P.shape[1])
+):  # A row per bin that has subjects: `predicted`, `observed` (means), `n` (subjects and classes)
+    """Mean probability of a class against how often it is true; of three classes or more,
+    all of them together"""
+    given = subjects[class_columns(subjects)].to_numpy()
+    K = given.shape[1]
+    true = subjects.label.to_numpy()[:, None] == np.arange(K)
     if K == 2:
-        P, true = (
-            P[:, 1:],
-            true[:, 1:],
-        )  # the other class is the same points seen from the other corner
-    df = pd.DataFrame(
+        given, true = given[:, 1:], true[:, 1:]
+    which = np.minimum((given * bins).astype(int), bins - 1)
+    table = pd.DataFrame(
         dict(
-            bin=np.minimum((P * bins).astype(int), bins - 1).ravel(),
-            predicted=P.ravel(),
+            bin=which.ravel(),
+            predicted=given.ravel(),
             observed=true.ravel().astype(float),
         )
     )
-    return (
-        df.groupby('bin')
-        .agg(
-            predicted=('predicted', 'mean'),
-            observed=('observed', 'mean'),
-            n=('observed', 'size'),
-        )
-        .reset_index(drop=True)
+    by_bin = table.groupby('bin').agg(
+        predicted=('predicted', 'mean'),
+        observed=('observed', 'mean'),
+        n=('observed', 'size'),
     )
+    return by_bin.reset_index(drop=True)
 
 
-def calibration_error(table) -> float:  # 0 is perfect; NaN without subjects
-    "Mean distance between probability and frequency over the bins of `calibrated`, weighted by their size"
-    return (
-        float(((table.predicted - table.observed).abs() * table.n).sum() / table.n.sum())
-        if len(table)
-        else np.nan
-    )
+def calibration_error(
+    table,  # Result of `calibrated`
+) -> float:  # 0 is perfect; NaN without subjects
+    "Mean distance between probability and frequency over the bins, weighted by their size"
+    if not len(table):
+        return np.nan
+    distance = (table.predicted - table.observed).abs()
+    return float((distance * table.n).sum() / table.n.sum())
+
+# %% ../../nbs/report/02_figures.ipynb #c043
+def _class_asked(K, classes):
+    "Which class a probability is of, in words"
+    if K != 2:
+        return 'a class'
+    return f'“{_esc(classes[1])}”' if classes else 'class 1'
 
 
 def calibration(
@@ -536,77 +545,82 @@ def calibration(
     predictor: str,  # Which of its predictors
     classes: tuple = (),  # Names of classes
 ) -> go.Figure:
-    "How often a class is true over the probability that it was given, subjects of all splits; area: number of subjects; grey: identity"
-    s = _of(predictions, arm, predictor)
-    t, c, K = (calibrated(s), colour(arms.set_index('arm').group[arm]), len(class_columns(s)))
-    what = f'“{_esc(classes[1])}”' if K == 2 and classes else 'class 1' if K == 2 else 'a class'
-    size = 5 + 22 * np.sqrt(t.n / max(t.n.sum(), 1))
-    hover = 'probability %{x:.2f}, true in %{y:.0%} of %{customdata}<extra></extra>'
+    """How often a class is true over the probability that it was given, subjects of all splits;
+    area: number of subjects; grey: identity"""
+    subjects = _subjects_of(predictions, arm, predictor)
+    table = calibrated(subjects)
+    colour_, symbol = _look_of(arms, arm, predictor)
+    size = 5 + 22 * np.sqrt(table.n / max(table.n.sum(), 1))
     dots = go.Scatter(
-        x=t.predicted.round(4),
-        y=t.observed.round(4),
-        customdata=t.n,
+        x=table.predicted.round(4),
+        y=table.observed.round(4),
+        customdata=table.n,
         mode='lines+markers',
-        line=dict(color=c, width=1.5),
-        marker=dict(size=size, symbol=SYMBOLS.get(predictor, 'circle'), opacity=0.85),
-        hovertemplate=hover,
+        line=dict(color=colour_, width=1.5),
+        marker=dict(size=size, symbol=symbol, opacity=0.85),
+        hovertemplate='probability %{x:.2f}, true in %{y:.0%} of %{customdata}<extra></extra>',
     )
     ends = dict(range=[-0.03, 1.03])
-    return _figure(
-        [_line([0, 1], [0, 1]), dots],
-        _axis('', **ends)
-        | dict(
-            title=dict(text=f'Predicted probability of {what}', standoff=8, font=dict(size=13))
-        ),
-        _axis('Share that is true', **ends),
-        height=300,
-    )
+    what = _class_asked(len(class_columns(subjects)), classes)
+    title = dict(text=f'Predicted probability of {what}', standoff=8, font=dict(size=13))
+    x_axis = _axis('', **ends) | dict(title=title)
+    y_axis = _axis('Share that is true', **ends)
+    return _figure([_line([0, 1], [0, 1]), dots], x_axis, y_axis, height=300)
 
-# %% ../../nbs/report/02_figures.ipynb #c28
-def slope(label, gap) -> float:
+# %% ../../nbs/report/02_figures.ipynb #c048
+def slope(
+    label,  # (n,) labels
+    gap,  # (n,) gaps
+) -> float:
     "Least-squares slope of `gap` over `label`; NaN if the labels do not vary"
     x, y = np.asarray(label, float), np.asarray(gap, float)
     x = x - x.mean() if len(x) else x
-    return float((x * y).sum() / (x**2).sum()) if (np.abs(x) > 1e-9).any() else np.nan
+    if not (np.abs(x) > 1e-9).any():
+        return np.nan
+    return float((x * y).sum() / (x**2).sum())
 
 
 def slopes(
     predictions,  # Table `predictions`
 ):  # One row per arm, predictor and split: `slope`
     "How the gap between prediction and label changes with the label"
-    s = subject_means(predictions)
-    return pd.DataFrame(
-        [
-            dict(arm=a, predictor=p, split=k, slope=slope(g.label, g.prediction - g.label))
-            for (a, p, k), g in s.groupby(['arm', 'predictor', 'split'], sort=False)
-        ],
-        columns=['arm', 'predictor', 'split', 'slope'],
+    keys = ['arm', 'predictor', 'split']
+    rows = []
+    for key, group in subject_means(predictions).groupby(keys, sort=False):
+        fitted = slope(group.label, group.prediction - group.label)
+        rows.append(dict(zip(keys, key)) | dict(slope=fitted))
+    return pd.DataFrame(rows, columns=[*keys, 'slope'])
+
+# %% ../../nbs/report/02_figures.ipynb #c052
+def _slope_words(value):
+    "The slope as a note in the corner of a figure"
+    return dict(
+        text=f'slope {value:+.2f}'.replace('-', '−'),
+        x=1,
+        y=1,
+        xref='paper',
+        yref='paper',
+        xanchor='right',
+        yanchor='top',
+        showarrow=False,
+        bgcolor='rgba(255,255,255,.8)',
     )
 
 
-def _gap(x, y, who, label, colour_, symbol, limits, word, title, gaps=None):
+def _gap(x, y, who, label, look, limits, word, title, gaps=None):
     "Gap over label with its regression line, whose slope is written into the figure"
-    f, b, m = (_dots(x, y, who, label, colour_, symbol, limits, word), slope(x, y), np.mean(x))
-    ends = np.array([np.min(x), np.max(x)]) if len(x) else np.zeros(2)
-    f.add_trace(_line(limits, [0, 0]))
-    if np.isfinite(b):
-        f.add_trace(_line(ends, np.mean(y) + b * (ends - m), color='#111', width=2))
-        f.add_annotation(
-            text=f'slope {b:+.2f}'.replace('-', '−'),
-            x=1,
-            y=1,
-            xref='paper',
-            yref='paper',
-            xanchor='right',
-            yanchor='top',
-            showarrow=False,
-            bgcolor='rgba(255,255,255,.8)',
-        )
-    return f.update_layout(
-        yaxis=_axis(with_unit(title, label[1]), range=list(gaps) if gaps else None)
-    )
+    figure = _dots(x, y, who, label, look, limits, word)
+    figure.add_trace(_line(limits, [0, 0]))
+    fitted = slope(x, y)
+    if np.isfinite(fitted):
+        ends = np.array([np.min(x), np.max(x)])
+        heights = np.mean(y) + fitted * (ends - np.mean(x))
+        figure.add_trace(_line(ends, heights, color='#111', width=2))
+        figure.add_annotation(**_slope_words(fitted))
+    y_axis = _axis(with_unit(title, label[1]), range=list(gaps) if gaps else None)
+    return figure.update_layout(yaxis=y_axis)
 
-# %% ../../nbs/report/02_figures.ipynb #c29
+
 def bias(
     predictions,  # Table `predictions`
     arms,  # Table `arms`
@@ -617,23 +631,13 @@ def bias(
     gaps: tuple = None,  # Vertical axis; give the same to all arms that are compared
 ) -> go.Figure:
     "A subject's prediction minus label against the label, all splits, with the regression line"
-    s = subject_means(
-        predictions[(predictions.arm == arm) & (predictions.predictor == predictor)]
-    )
-    return _gap(
-        s.label,
-        s.prediction - s.label,
-        [f'{_esc(r.subject)}, split {r.split}' for r in s.itertuples()],
-        label,
-        colour(arms.set_index('arm').group[arm]),
-        SYMBOLS.get(predictor, 'circle'),
-        limits or label_limits(s),
-        'gap',
-        f'Predicted minus true {label[0]}',
-        gaps,
-    )
+    rows = _subjects_of(predictions, arm, predictor)
+    gap = rows.prediction - rows.label
+    look, limits = _look_of(arms, arm, predictor), limits or label_limits(rows)
+    title = f'Predicted minus true {label[0]}'
+    return _gap(rows.label, gap, _who_and_where(rows), label, look, limits, 'gap', title, gaps)
 
-# %% ../../nbs/report/02_figures.ipynb #c33
+# %% ../../nbs/report/02_figures.ipynb #c055
 def swept(
     arms,  # Table `arms`
     sources: str,  # Which sources, as in the table, e.g. `'mri'`
@@ -642,23 +646,89 @@ def swept(
     tuple
 ):  # Name of the detached arm or None; rows of `arms` with one weight each, weakest first
     "The arms that differ in the weight of guidance only, and the arm without guidance"
-    a = arms[
+    translating = arms.group.isin(['DUIIT', 'CycleGAN', 'detached twin'])
+    family = arms[
         (arms.sources == sources)
-        & arms.reads.str.split(',').map(lambda r: predictor in r)
+        & arms.reads.str.split(',').map(lambda read: predictor in read)
         & arms.weight.notna()
         & (arms.variant == '')
-        & ((arms.set == 'sweep') | arms.group.isin(['DUIIT', 'CycleGAN', 'detached twin']))
+        & ((arms.set == 'sweep') | translating)
     ]
-    none = a[a.weight == 0]
-    on = (
-        a[a.weight > 0]
-        .assign(second=lambda d: d.set != 'sweep')
-        .sort_values(['weight', 'second', 'order'])
-        .drop_duplicates('run')
+    none = family[family.weight == 0]
+    guided = family[family.weight > 0]
+    guided = guided.assign(second=guided.set != 'sweep')
+    guided = guided.sort_values(['weight', 'second', 'order']).drop_duplicates('run')
+    return (none.arm.iloc[0] if len(none) else None), guided.drop(columns='second')
+
+# %% ../../nbs/report/02_figures.ipynb #c056
+def _band(x, lo, hi, colour_):
+    "A faint area between two curves"
+    x, lo, hi = np.asarray(x), np.asarray(lo), np.asarray(hi)
+    return go.Scatter(
+        x=np.concatenate([x, x[::-1]]).astype('float32'),
+        y=np.concatenate([hi, lo[::-1]]).astype('float32'),
+        fill='toself',
+        fillcolor=faint(colour_),
+        line=dict(width=0),
+        hoverinfo='skip',
+        showlegend=False,
+        mode='lines',
     )
-    return (none.arm.iloc[0] if len(none) else None), on.drop(columns='second')
 
 
+def _without_guidance(figure, found):
+    "A dotted line and a band across the figure"
+    if np.isfinite(found['lo']):
+        band = dict(fillcolor='#777', opacity=0.14, line_width=0)
+        figure.add_hrect(y0=found['lo'], y1=found['hi'], **band)
+    return figure.add_hline(
+        y=found['mean'],
+        line=dict(color='#555', width=1.5, dash='dot'),
+        annotation_text='without guidance (λ = 0)',
+        annotation_position='top left',
+        annotation_font_size=12,
+        annotation_bgcolor='rgba(255,255,255,.7)',
+    )
+
+# %% ../../nbs/report/02_figures.ipynb #c057
+def _weight_axis(weights):
+    "A logarithmic axis; ticks at every power of ten, or every second one"
+    wide = len(weights) and weights.max() / weights.min() >= 2e3
+    return _axis(
+        'λ on standardised labels',
+        type='log',
+        dtick=2 if wide else 1,
+        exponentformat='power',
+        tickfont=dict(size=12),
+    )
+
+
+def _sweep_traces(weights, values, results, names, symbol, unit):
+    "Band, points per split, and means over the weight of guidance"
+    colour_ = colour('sweep')
+    points = go.Scatter(
+        x=np.repeat(weights, [len(one) for one in values]),
+        y=np.concatenate([[], *values]),
+        mode='markers',
+        marker=dict(color=colour_, size=5, opacity=0.3),
+        hovertemplate='λ = %{x:.3g}: %{y:.4g}<extra></extra>',
+    )
+    text = []
+    for name, weight, found in zip(names, weights, results.itertuples()):
+        interval = f'95 % interval {found.lo:.4g} to {found.hi:.4g}'
+        text.append(f'{name}<br>λ = {weight:.3g}: {found.mean:.4g} {unit}, {interval}')
+    mean = go.Scatter(
+        x=weights,
+        y=results['mean'],
+        mode='lines+markers',
+        line=dict(color=colour_, width=2),
+        marker=dict(size=10, symbol=symbol, line=dict(color='white', width=1.5)),
+        text=text,
+        hovertemplate='%{text}<extra></extra>',
+    )
+    return [_band(weights, results.lo, results.hi, colour_), points, mean]
+
+# %% ../../nbs/report/02_figures.ipynb #c058
 def sweep(
     metrics,  # Table `metrics`
     arms,  # Table `arms`
@@ -668,96 +738,52 @@ def sweep(
     label_unit: str = 'years',  # Unit of the label
     part: str = 'test',  # `'test'` or `'validation'`
     paired: bool = False,  # Differences from the detached arm on the same split
-    metric: str = None,  # One of `duiit.study.results.METRICS`; default: the primary one of the table
+    metric: str = None,  # One of `duiit.study.results.METRICS`; default: the table's primary one
 ) -> go.Figure:
-    "Error per subject over the weight of guidance: splits (pale), mean and corrected 95 % interval; grey: without guidance"
+    """Error per subject over the weight of guidance: splits (pale), mean and corrected 95 % interval;
+    grey: without guidance"""
     metric = metric or primary_in(metrics)
-    w, u, title = (
-        per_split(metrics, metric=metric),
-        unit_of(metric, label_unit),
-        METRICS[metric].title,
-    )
-    none, on = swept(arms, sources, predictor)
-    ref = w[none, predictor] if (none, predictor) in w else None
-    on = on[
-        np.array(
-            [(a, predictor) in w and (ref is not None or not paired) for a in on.arm], bool
-        )
-    ]
-    values = [(w[a, predictor] - (ref if paired else 0)).dropna() for a in on.arm]
-    res, x, c = (
-        pd.DataFrame([resampled_mean(v, ratio) for v in values], columns=['mean', 'lo', 'hi']),
-        on.weight.to_numpy(float),
-        colour('sweep'),
-    )
-    points = go.Scatter(
-        x=np.repeat(x, [len(v) for v in values]),
-        y=np.concatenate([[], *values]),
-        mode='markers',
-        marker=dict(color=c, size=5, opacity=0.3),
-        hovertemplate='λ = %{x:.3g}: %{y:.4g}<extra></extra>',
-    )
-    text = [
-        f"{arm_name(arms, a)}<br>λ = {l:.3g}: {r['mean']:.4g} {_esc(u)}, 95 % interval {r.lo:.4g} to {r.hi:.4g}"
-        for a, l, (_, r) in zip(on.arm, x, res.iterrows())
-    ]
-    mean = go.Scatter(
-        x=x,
-        y=res['mean'],
-        mode='lines+markers',
-        line=dict(color=c, width=2),
-        marker=dict(
-            size=10,
-            symbol=SYMBOLS.get(predictor, 'circle'),
-            line=dict(color='white', width=1.5),
-        ),
-        text=text,
-        hovertemplate='%{text}<extra></extra>',
-    )
-    f = _figure(
-        [_band(x, res.lo, res.hi, c), points, mean],
-        _axis(
-            'λ on standardised labels',
-            type='log',
-            dtick=1 if not len(x) or x.max() / x.min() < 2e3 else 2,
-            exponentformat='power',
-            tickfont=dict(size=12),
-        ),
-        _axis(
-            with_unit(f'Difference in {title}' if paired else f'{part.capitalize()} {title}', u)
-        ),
-    )
-    if ref is None:
-        return f
-    r = dict(mean=0, lo=np.nan, hi=np.nan) if paired else resampled_mean(ref.dropna(), ratio)
-    if np.isfinite(r['lo']):
-        f.add_hrect(y0=r['lo'], y1=r['hi'], fillcolor='#777', opacity=0.14, line_width=0)
-    return f.add_hline(
-        y=r['mean'],
-        line=dict(color='#555', width=1.5, dash='dot'),
-        annotation_text='without guidance (λ = 0)',
-        annotation_position='top left',
-        annotation_font_size=12,
-        annotation_bgcolor='rgba(255,255,255,.7)',
-    )
+    scores = per_split(metrics, metric=metric)
+    none, guided = swept(arms, sources, predictor)
+    base = scores[none, predictor] if (none, predictor) in scores else None
+    known = [(arm, predictor) in scores for arm in guided.arm]
+    drawn = guided[np.array(known, bool) & (base is not None or not paired)]
+    shift = base if paired else 0
+    values = [(scores[arm, predictor] - shift).dropna() for arm in drawn.arm]
+    results = [resampled_mean(one, ratio) for one in values]
+    results = pd.DataFrame(results, columns=['mean', 'lo', 'hi'])
+    weights = drawn.weight.to_numpy(float)
+    names = [arm_name(arms, arm) for arm in drawn.arm]
+    unit, title = unit_of(metric, label_unit), METRICS[metric].title
+    symbol = SYMBOLS.get(predictor, 'circle')
+    traces = _sweep_traces(weights, values, results, names, symbol, _esc(unit))
+    words = f'Difference in {title}' if paired else f'{part.capitalize()} {title}'
+    figure = _figure(traces, _weight_axis(weights), _axis(with_unit(words, unit)))
+    if base is None:
+        return figure
+    zero = dict(mean=0, lo=np.nan, hi=np.nan)
+    return _without_guidance(figure, zero if paired else resampled_mean(base.dropna(), ratio))
 
-# %% ../../nbs/report/02_figures.ipynb #c36
+# %% ../../nbs/report/02_figures.ipynb #c062
+_subject = ['arm', 'split', 'source', 'subject']
+
+
+def _is_carried(column):
+    "Whether a column of `quality` is averaged per subject"
+    named = column in ('label', 'judge', 'judge_true')
+    return named or column.startswith(('mae_', 'share_'))
+
+
 def drift_means(
     quality,  # Table `quality` with the columns `label` and `judge`
 ):  # One row per arm, split, source and subject: means over slices
     "What the judge reads in each held-out subject's translations"
     if not {'label', 'judge'} <= set(quality.columns):
-        return pd.DataFrame(columns=['arm', 'split', 'source', 'subject', 'label', 'judge'])
-    carried = [
-        'label',
-        'judge',
-        *[c for c in quality if c == 'judge_true' or c.startswith(('mae_', 'share_'))],
-    ]
-    return (
-        quality[quality.judge.notna() & quality.label.notna()]
-        .groupby(['arm', 'split', 'source', 'subject'], as_index=False, sort=False)[carried]
-        .mean()
-    )
+        return pd.DataFrame(columns=[*_subject, 'label', 'judge'])
+    others = [c for c in quality if _is_carried(c) and c not in ('label', 'judge')]
+    judged = quality[quality.judge.notna() & quality.label.notna()]
+    groups = judged.groupby(_subject, as_index=False, sort=False)
+    return groups[['label', 'judge', *others]].mean()
 
 
 def drift(
@@ -766,42 +792,38 @@ def drift(
     arm: str,  # Which arm
     source: str,  # Translations of which source
     label: tuple = ('age', 'years'),  # Name and unit of the label
-    limits: tuple = None,  # Horizontal axis
+    limits: tuple = None,  # Horizontal axis; default: the range of labels
     gaps: tuple = None,  # Vertical axis
 ) -> go.Figure:
-    "The judge's reading of a subject's translations minus the subject's label, against the label; regression line"
-    s = drift_means(quality)
-    s = s[(s.arm == arm) & (s.source == source)]
-    return _gap(
-        s.label,
-        s.judge - s.label,
-        [f'{_esc(r.subject)}, split {r.split}' for r in s.itertuples()],
-        label,
-        colour(arms.set_index('arm').group[arm]),
-        'circle',
-        limits or (s.label.min() - 2, s.label.max() + 2),
-        'drift',
-        f'Judged minus true {label[0]}',
-        gaps,
-    )
+    """The judge's reading of a subject's translations minus the subject's label, against the label;
+    regression line"""
+    rows = drift_means(quality)
+    rows = rows[(rows.arm == arm) & (rows.source == source)]
+    drifted = rows.judge - rows.label
+    limits = limits or (rows.label.min() - 2, rows.label.max() + 2)
+    look = _look_of(arms, arm, 'refit')
+    title = f'Judged minus true {label[0]}'
+    who = _who_and_where(rows)
+    return _gap(rows.label, drifted, who, label, look, limits, 'drift', title, gaps)
 
-# %% ../../nbs/report/02_figures.ipynb #c37
-def regions(quality):
-    return [
-        c[6:] for c in quality.columns if c.startswith('share_') and quality[c].notna().any()
-    ]
+# %% ../../nbs/report/02_figures.ipynb #c066
+def regions(
+    quality,  # Table `quality`
+) -> list:  # Names of regions that have a share somewhere
+    "The regions whose shares were measured"
+    columns = [column for column in quality.columns if column.startswith('share_')]
+    return [column[6:] for column in columns if quality[column].notna().any()]
 
 
 def share_means(
-    quality, region
+    quality,  # Table `quality`
+    region: str,  # Which region
 ):  # Indexed by arm, source and split: mean over subjects of their means over slices
-    q = quality[quality[f'share_{region}'].notna()]
-    return (
-        q.groupby(['arm', 'source', 'split', 'subject'])[f'share_{region}']
-        .mean()
-        .groupby(['arm', 'source', 'split'])
-        .mean()
-    )
+    "Translated minus true share of a region"
+    column = f'share_{region}'
+    rows = quality[quality[column].notna()]
+    per_subject = rows.groupby(['arm', 'source', 'split', 'subject'])[column].mean()
+    return per_subject.groupby(['arm', 'source', 'split']).mean()
 
 
 def shares(
@@ -810,53 +832,39 @@ def shares(
     region: str,  # Which region
     ratio: float = 0.0,  # n_test / n_train of a split, for the intervals
 ) -> go.Figure:
-    "Drift of a region's share of the image, guided and unguided arms beside each other: splits, mean and corrected 95 % interval"
-    v = 100 * share_means(quality, region)
-    sources, info, keys = (
-        sorted(set(v.index.get_level_values('source'))),
-        arms.set_index('arm'),
-        [],
-    )
-    for a in arms.itertuples():
-        keys += [(a.arm, s) for s in sources if (a.arm, s) in v.index.droplevel('split')]
-    names = [
-        arm_name(arms, a) + (f' ({_esc(s)})' if '+' in info.sources[a] else '') for a, s in keys
-    ]
-    rows = [
-        _row(
-            i,
-            n,
-            v[k],
-            resampled_mean(v[k], ratio),
-            colour(info.group[k[0]]),
-            'circle',
-            'points',
-        )
-        for i, (k, n) in enumerate(zip(keys, names))
-    ]
+    """Drift of a region's share of the image, guided and unguided arms beside each other: splits,
+    mean and corrected 95 % interval"""
+    means = 100 * share_means(quality, region)
+    sources = sorted(set(means.index.get_level_values('source')))
+    known = means.index.droplevel('split')
+    rows, names = [], []
+    for arm in arms.itertuples():
+        for source in sources:
+            if (arm.arm, source) not in known:
+                continue
+            values = means[arm.arm, source]
+            name = arm_name(arms, arm.arm)
+            name += f' ({_esc(source)})' if '+' in arm.sources else ''
+            look = (colour(arm.group), 'circle', 'points')
+            rows.append(_row(len(names), name, values, resampled_mean(values, ratio), *look))
+            names.append(name)
     return _forest(rows, names, _axis('Translated minus true share (percentage points)'), 0)
 
-# %% ../../nbs/report/02_figures.ipynb #c40
+# %% ../../nbs/report/02_figures.ipynb #c069
 def binned(
     history,  # Table `history`
     bins: int = 150,  # Most points per curve
 ):  # Columns arm, stage, name, step, mean, low, high (over splits)
     "Curves short enough for a page"
-    h = history.copy()
-    top = h.groupby(['stage', 'name']).step.transform('max')
-    width = np.ceil((top + 1) / bins).clip(lower=1)
-    h['step'] = (h.step // width * width).astype('int64')
-    h = (
-        h.groupby(['arm', 'stage', 'name', 'split', 'step'], sort=False)
-        .value.mean()
-        .reset_index()
-    )
-    return (
-        h.groupby(['arm', 'stage', 'name', 'step'], sort=False)
-        .value.agg(mean='mean', low='min', high='max')
-        .reset_index()
-        .sort_values(['stage', 'name', 'arm', 'step'], ignore_index=True)
-    )
+    rows = history.copy()
+    last = rows.groupby(['stage', 'name']).step.transform('max')
+    width = np.ceil((last + 1) / bins).clip(lower=1)
+    rows['step'] = (rows.step // width * width).astype('int64')
+    curve = ['arm', 'stage', 'name']
+    per_split = rows.groupby([*curve, 'split', 'step'], sort=False).value.mean().reset_index()
+    over_splits = per_split.groupby([*curve, 'step'], sort=False).value
+    table = over_splits.agg(mean='mean', low='min', high='max').reset_index()
+    return table.sort_values(['stage', 'name', 'arm', 'step'], ignore_index=True)
 
 
 def curves(
@@ -866,164 +874,146 @@ def curves(
     name: str,  # Term of the loss
 ) -> go.Figure:
     "One term over the steps, a line per arm: mean and range over splits"
-    h, traces, seen = table[(table.stage == stage) & (table.name == name)], [], {}
-    for a in arms.itertuples():
-        g = h[h.arm == a.arm]
-        if not len(g):
+    wanted = table[(table.stage == stage) & (table.name == name)]
+    traces, seen = [], {}
+    for arm in arms.itertuples():
+        rows = wanted[wanted.arm == arm.arm]
+        if not len(rows):
             continue
-        c, k = (
-            colour(a.group),
-            seen.get(a.group, 0),
-        )  # the k-th arm of its group takes the k-th dash
-        dash, seen[a.group] = _dashes[k % len(_dashes)], k + 1
-        traces.append(_band(g.step, g.low, g.high, c))
+        # the k-th arm of its group takes the k-th dash
+        k = seen.get(arm.group, 0)
+        seen[arm.group] = k + 1
+        line = dict(color=colour(arm.group), width=2, dash=_dashes[k % len(_dashes)])
+        traces.append(_band(rows.step, rows.low, rows.high, colour(arm.group)))
         traces.append(
             go.Scatter(
-                x=g.step.to_numpy('int32'),
-                y=g['mean'].to_numpy('float32'),
-                mode='lines' if len(g) > 2 else 'lines+markers',
-                name=_esc(a.title),
-                line=dict(color=c, width=2, dash=dash),
+                x=rows.step.to_numpy('int32'),
+                y=rows['mean'].to_numpy('float32'),
+                mode='lines' if len(rows) > 2 else 'lines+markers',
+                name=_esc(arm.title),
+                line=line,
             )
         )
-    return _figure(
-        traces,
-        _axis('Step'),
-        _axis(name),
-        showlegend=True,
-        height=300 + 14 * sum(seen.values()),
-    )
+    height = 300 + 14 * sum(seen.values())
+    return _figure(traces, _axis('Step'), _axis(name), showlegend=True, height=height)
 
-# %% ../../nbs/report/02_figures.ipynb #c43
-def labels(
-    cohorts: dict,  # `cohorts` of `study.json`
-    target: str = '',  # Name of the target cohort, drawn in the target's colour
-) -> go.Figure:
-    "Histogram of the subjects' labels, a row per cohort; vertical line: the mean. Of classes: bars"
-    have = {k: np.asarray(c['labels'], float) for k, c in cohorts.items() if c.get('labels')}
-    if not have:
-        raise InputError("no cohort lists its subjects' labels")
-    if cohorts[next(iter(have))].get('classes'):
-        return _class_bars(cohorts, have, target)
-    first, n = cohorts[next(iter(have))], len(have)
-    edges = np.histogram_bin_edges(np.concatenate(list(have.values())), bins=24)
-    f = _figure([], _axis(''), _axis(''), height=110 * n + 60, bargap=0.06)
-    for i, (k, v) in enumerate(have.items()):
-        count, ax = np.histogram(v, edges)[0], '' if i == 0 else str(i + 1)
-        c, top = colour('target only' if k == target else 'CycleGAN'), 1 - i / n
-        f.add_trace(
-            go.Bar(
-                x=(edges[1:] + edges[:-1]) / 2,
-                y=count,
-                marker_color=c,
-                yaxis=f'y{ax}',
-                xaxis='x',
-                hovertemplate=f'{_esc(k)}: %{{y}} subjects around %{{x:.0f}}<extra></extra>',
-            )
-        )
-        f.update_layout(
-            {
-                f'yaxis{ax}': _axis(
-                    'Subjects',
-                    domain=[top - 0.74 / n, top - 0.14 / n],
-                    anchor='x',
-                    nticks=4,
-                    range=[0, 1.12 * max(count.max(), 1)],
-                )
-            }
-        )
-        f.add_shape(
-            type='line',
-            x0=v.mean(),
-            x1=v.mean(),
-            y0=0,
-            y1=1.12 * max(count.max(), 1),
-            yref=f'y{ax}',
-            line=dict(color='#111', width=1.5),
-        )
-        f.add_annotation(
-            text=f"{_esc(cohorts[k]['modality'])}: {len(v)} subjects, {v.mean():.1f} ± {v.std(ddof=1) if len(v) > 1 else 0:.1f} {_esc(first['label_unit'])}",
-            x=0,
-            xref='paper',
-            xanchor='left',
-            y=top - 0.11 / n,
-            yref='paper',
-            yanchor='bottom',
-            showarrow=False,
-        )
-    return f.update_layout(
-        xaxis=_axis(
-            with_unit(capital(first['label_name']), first['label_unit']),
-            anchor='y' if n == 1 else f'y{n}',
-        )
-    )
-
-
-def class_counts(labels, classes) -> list:  # (K,) whole numbers
+# %% ../../nbs/report/02_figures.ipynb #c073
+def class_counts(
+    labels,  # (n,) numbers of classes
+    classes: tuple,  # Names of all classes
+) -> list:  # (K,) whole numbers
     "Subjects of each class, from their numbers"
     return np.bincount(np.asarray(labels, int), minlength=len(classes)).tolist()
 
 
-def _class_bars(cohorts, have, target):
-    "A bar per class, a row per cohort"
-    first, n = cohorts[next(iter(have))], len(have)
-    names, f = (
-        [_esc(c) for c in first['classes']],
-        _figure([], _axis(''), _axis(''), height=110 * n + 60, bargap=0.3),
-    )
-    for i, k in enumerate(have):
-        count, ax, top = (class_counts(have[k], names), '' if i == 0 else str(i + 1), 1 - i / n)
-        percent = 100 * np.array(count) / sum(count)
-        f.add_trace(
-            go.Bar(
-                x=list(range(len(count))),
-                y=percent.round(2),
-                text=count,
-                textposition='inside',
-                marker_color=colour('target only' if k == target else 'CycleGAN'),
-                yaxis=f'y{ax}',
-                xaxis='x',
-                hovertemplate=f'{_esc(k)}: %{{text}} subjects, %{{y:.1f}} %<extra></extra>',
-            )
-        )
-        f.update_layout(
-            {
-                f'yaxis{ax}': _axis(
-                    'Percent',
-                    domain=[top - 0.74 / n, top - 0.14 / n],
-                    anchor='x',
-                    nticks=4,
-                    range=[0, 1.12 * percent.max()],
-                )
-            }
-        )
-        f.add_annotation(
-            text=f"{_esc(cohorts[k]['modality'])}: {sum(count)} subjects",
-            x=0,
-            xref='paper',
-            xanchor='left',
-            y=top - 0.11 / n,
-            yref='paper',
-            yanchor='bottom',
-            showarrow=False,
-        )
-    return f.update_layout(
-        xaxis=_axis(
-            capital(first['label_name']),
-            anchor='y' if n == 1 else f'y{n}',
-            tickvals=list(range(len(names))),
-            ticktext=names,
-            showgrid=False,
-        )
+def _add_bars(figure, row, rows, x, heights, title, colour_, **more):
+    "Bars in one of several rows that share an axis; the end of their vertical axis"
+    number = '' if row == 0 else str(row + 1)
+    top = 1 - row / rows
+    end = 1.12 * max(heights)
+    y = np.round(heights, 2)
+    bars = go.Bar(x=x, y=y, marker_color=colour_, yaxis=f'y{number}', xaxis='x', **more)
+    domain = [top - 0.74 / rows, top - 0.14 / rows]
+    axis = _axis(title, domain=domain, anchor='x', nticks=4, range=[0, end])
+    figure.add_trace(bars)
+    figure.update_layout({f'yaxis{number}': axis})
+    return f'y{number}', end
+
+
+def _add_words(figure, row, rows, text):
+    "A line of text above a row of bars"
+    figure.add_annotation(
+        text=text,
+        x=0,
+        xref='paper',
+        xanchor='left',
+        y=1 - row / rows - 0.11 / rows,
+        yref='paper',
+        yanchor='bottom',
+        showarrow=False,
     )
 
-# %% ../../nbs/report/02_figures.ipynb #c47
+# %% ../../nbs/report/02_figures.ipynb #c074
+def _row_colour(name, target):
+    return colour('target only' if name == target else 'CycleGAN')
+
+
+def _label_words(cohort, labels):
+    "How many subjects a cohort has, and their labels"
+    sd = labels.std(ddof=1) if len(labels) > 1 else 0
+    spread = f"{labels.mean():.1f} ± {sd:.1f} {_esc(cohort['label_unit'])}"
+    return f"{_esc(cohort['modality'])}: {len(labels)} subjects, {spread}"
+
+
+def _histograms(cohorts, have, target):
+    "A histogram of numbers per cohort"
+    rows = len(have)
+    first = cohorts[next(iter(have))]
+    edges = np.histogram_bin_edges(np.concatenate(list(have.values())), bins=24)
+    figure = _figure([], _axis(''), _axis(''), height=110 * rows + 60, bargap=0.06)
+    for row, (name, labels) in enumerate(have.items()):
+        count = np.histogram(labels, edges)[0]
+        middle = (edges[1:] + edges[:-1]) / 2
+        hover = f'{_esc(name)}: %{{y}} subjects around %{{x:.0f}}<extra></extra>'
+        look = ('Subjects', _row_colour(name, target))
+        axis, end = _add_bars(figure, row, rows, middle, count, *look, hovertemplate=hover)
+        mean = dict(x0=labels.mean(), x1=labels.mean(), y0=0, y1=end, yref=axis)
+        figure.add_shape(type='line', **mean, line=dict(color='#111', width=1.5))
+        unit = cohorts[name] | dict(label_unit=first['label_unit'])
+        _add_words(figure, row, rows, _label_words(unit, labels))
+    title = with_unit(capital(first['label_name']), first['label_unit'])
+    anchor = 'y' if rows == 1 else f'y{rows}'
+    return figure.update_layout(xaxis=_axis(title, anchor=anchor))
+
+# %% ../../nbs/report/02_figures.ipynb #c075
+def _class_bars(cohorts, have, target):
+    "A bar per class, a row per cohort"
+    rows = len(have)
+    first = cohorts[next(iter(have))]
+    names = [_esc(name) for name in first['classes']]
+    at = list(range(len(names)))
+    figure = _figure([], _axis(''), _axis(''), height=110 * rows + 60, bargap=0.3)
+    for row, (name, labels) in enumerate(have.items()):
+        count = class_counts(labels, names)
+        percent = 100 * np.array(count) / sum(count)
+        text = dict(text=count, textposition='inside')
+        hover = f'{_esc(name)}: %{{text}} subjects, %{{y:.1f}} %<extra></extra>'
+        look = ('Percent', _row_colour(name, target))
+        _add_bars(figure, row, rows, at, percent, *look, **text, hovertemplate=hover)
+        words = f"{_esc(cohorts[name]['modality'])}: {sum(count)} subjects"
+        _add_words(figure, row, rows, words)
+    ticks = dict(tickvals=at, ticktext=names, showgrid=False)
+    anchor = 'y' if rows == 1 else f'y{rows}'
+    return figure.update_layout(
+        xaxis=_axis(capital(first['label_name']), anchor=anchor, **ticks)
+    )
+
+
+def labels(
+    cohorts: dict,  # `cohorts` of `study.json`
+    target: str = '',  # Name of the target cohort, drawn in the target's colour
+) -> go.Figure:
+    """Histogram of the subjects' labels, a row per cohort; vertical line: the mean. Of classes: bars.
+    `InputError` if no cohort lists its labels"""
+    have = {}
+    for name, cohort in cohorts.items():
+        if cohort.get('labels'):
+            have[name] = np.asarray(cohort['labels'], float)
+    if not have:
+        raise InputError("no cohort lists its subjects' labels")
+    of_classes = cohorts[next(iter(have))].get('classes')
+    return (_class_bars if of_classes else _histograms)(cohorts, have, target)
+
+# %% ../../nbs/report/02_figures.ipynb #c080
+_blue, _red = np.array([33, 102, 172.0]), np.array([178, 24, 43.0])
+
+
 def diverging(
     x,  # (...) in [-1, 1]; clipped
 ):  # (..., 3) uint8
     "Blue for -1, white for 0, red for 1, with equal steps in between"
     x = np.clip(np.asarray(x, float), -1, 1)[..., None]
-    ends = np.where(x < 0, np.array([33, 102, 172.0]), np.array([178, 24, 43.0]))
+    ends = np.where(x < 0, _blue, _red)
     return np.round(255 + (ends - 255) * np.abs(x)).astype(np.uint8)
 
 
@@ -1034,136 +1024,168 @@ def png(
     "The picture as a data URI"
     from PIL import Image
 
-    b, image = io.BytesIO(), Image.fromarray(np.ascontiguousarray(a))
+    image = Image.fromarray(np.ascontiguousarray(a))
     if palette is not None:
         image = image.convert('L')
         image.putpalette(np.asarray(palette, np.uint8).tobytes())
-    image.save(b, 'PNG', optimize=True)
-    return 'data:image/png;base64,' + base64.b64encode(b.getvalue()).decode()
+    stored = io.BytesIO()
+    image.save(stored, 'PNG', optimize=True)
+    return 'data:image/png;base64,' + base64.b64encode(stored.getvalue()).decode()
 
 
 def error_png(
     x,  # (H, W) in [-1, 1]
 ) -> str:  # `data:image/png;base64,...`
     "A diverging picture, a third of the size that it has with three channels"
-    return png(
-        np.round(127 * (1 + np.clip(x, -1, 1))).astype(np.uint8),
-        diverging(np.linspace(-1, 1, 255)),
-    )
+    steps = np.round(127 * (1 + np.clip(x, -1, 1))).astype(np.uint8)
+    return png(steps, diverging(np.linspace(-1, 1, 255)))
 
-# %% ../../nbs/report/02_figures.ipynb #c49
+# %% ../../nbs/report/02_figures.ipynb #c083
 def error_map(
     fake,  # (H, W) uint8 over the window
     truth,  # (H, W) uint8 over the window
     window=None,  # (lo, hi) of the target in its unit; None: errors stay in grey levels
-):  # (H, W) fake - truth in the unit, and the limit of the colour scale (half the window)
+) -> tuple:  # (H, W) fake - truth in the unit; the limit of the colour scale (half the window)
     "The translation's error in the target's unit"
     width = float(window[1] - window[0]) if window else 255.0
     return (fake.astype(float) - truth.astype(float)) * width / 255, width / 2
 
-# %% ../../nbs/report/02_figures.ipynb #c50
+
 def reduced(
     a,  # (H, W)
     most: int = 160,  # Longest side that a page can carry
 ) -> tuple:  # The picture, averaged over squares of `k` px if it is too large, and `k`
     "A picture small enough for a page"
     k = -(-max(a.shape) // most)
+    if k == 1:
+        return a, k
     h, w = (n // k * k for n in a.shape)
-    return (
-        a[:h, :w]
-        .reshape(h // k, k, w // k, k)
-        .mean((1, 3))
-        .round(0 if a.dtype == np.uint8 else 6)
-        .astype(a.dtype)
-        if k > 1
-        else a
-    ), k
+    squares = a[:h, :w].reshape(h // k, k, w // k, k)
+    digits = 0 if a.dtype == np.uint8 else 6
+    return squares.mean((1, 3)).round(digits).astype(a.dtype), k
+
+# %% ../../nbs/report/02_figures.ipynb #c086
+def _img(uri, alt, shape, cls=''):
+    "An `<img>` element"
+    height, width = shape
+    size = f'width="{width}" height="{height}"'
+    named = f' class="{cls}"' if cls else ''
+    return f'<img src="{uri}" alt="{html.escape(alt)}" loading="lazy" {size}{named}>'
 
 
 def _pic(a, alt, cls=''):
-    small = reduced(a)[0]
-    return _img(png(small) if a.dtype == np.uint8 else error_png(small), alt, small.shape, cls)
+    "A grey picture, or a map of errors in [-1, 1], as an element"
+    small, _ = reduced(a)
+    uri = png(small) if a.dtype == np.uint8 else error_png(small)
+    return _img(uri, alt, small.shape, cls)
 
 
 def _size_words(a):
-    return f', shown at 1/{k} of its size' if (k := reduced(a)[1]) > 1 else ''
+    _, k = reduced(a)
+    return f', shown at 1/{k} of its size' if k > 1 else ''
 
 
-def _img(uri, alt, shape, cls=''):
-    return (
-        f'<img src="{uri}" alt="{html.escape(alt)}" loading="lazy" width="{shape[1]}" height="{shape[0]}"'
-        + (f' class="{cls}">' if cls else '>')
-    )
+def _case_words(gallery, case, target):
+    "Whom a case shows, and the unit of its errors"
+    who = f"subject {gallery['subject'][case]}, slice {gallery['slice'][case]}"
+    return who, target['unit'] if target.get('window') else 'grey levels of 255'
 
-# %% ../../nbs/report/02_figures.ipynb #c51
+
+def _source_name(gallery, case, source):
+    return (source or {}).get('modality') or str(gallery['origin'][case])
+
+# %% ../../nbs/report/02_figures.ipynb #c087
+def _titled(picture, title, alt):
+    return f'<div>{_pic(picture, alt)}<span>{html.escape(title)}</span></div>'
+
+
+def _truth_cells(gallery, case, target, who, unit):
+    "Truth and error of a case, and the error in words"
+    T = target['modality']
+    truth = gallery['truth'][case]
+    error, limit = error_map(gallery['fake'][case], truth, target.get('window'))
+    mae = f'mean absolute error {np.abs(error).mean():.1f} {unit}'
+    cells = [
+        (truth, f'True {T}', f'True {T} of {who}'),
+        (error / limit, 'Error', f'Error map, translated minus true; {mae}'),
+    ]
+    return cells, f', {mae}'
+
+
 def strip(
     g: dict,  # A gallery, see `duiit.study.results.write_gallery`
     i: int,  # Which of its entries
     target: dict,  # The target cohort's entry in `study.json`: modality, unit, window
     source: dict = None,  # The source cohort's entry
 ) -> str:  # `<figure>` element; everything from data is escaped
-    "One case as pictures: source, translation, round trip, and truth and error where the truth is known"
-    T, S = target['modality'], (source or {}).get('modality') or str(g['origin'][i])
-    who, unit = (
-        f"subject {g['subject'][i]}, slice {g['slice'][i]}",
-        target['unit'] if target.get('window') else 'grey levels of 255',
-    )
+    """One case as pictures: source, translation, round trip, and truth and error where the truth
+    is known"""
+    T, S = target['modality'], _source_name(g, i, source)
+    who, unit = _case_words(g, i, target)
     cells = [
         (g['source'][i], S, f'{S} of {who}'),
         (g['fake'][i], f'Translated {T}', f'Translation of the {S} to {T}'),
         (g['rec'][i], f'Back to {S}', f'Round trip back to {S}'),
     ]
+    mae = ', no true image'
     if 'truth' in g:
-        err, limit = error_map(g['fake'][i], g['truth'][i], target.get('window'))
-        cells += [
-            (g['truth'][i], f'True {T}', f'True {T} of {who}'),
-            (
-                err / limit,
-                'Error',
-                f'Error map, translated minus true; mean absolute error {np.abs(err).mean():.1f} {unit}',
-            ),
-        ]
-    mae = (
-        f", mean absolute error {np.abs(err).mean():.1f} {unit}"
-        if 'truth' in g
-        else ', no true image'
-    )
-    imgs = ''.join(
-        f'<div>{_pic(a, alt)}<span>{html.escape(cap)}</span></div>' for a, cap, alt in cells
-    )
-    return f'<figure class="strip"><div class="row">{imgs}</div><figcaption>{html.escape(who + mae + _size_words(g["fake"][i]))}</figcaption></figure>'
+        known, mae = _truth_cells(g, i, target, who, unit)
+        cells += known
+    pictures = ''.join(_titled(*cell) for cell in cells)
+    words = html.escape(who + mae + _size_words(g['fake'][i]))
+    row = f'<div class="row">{pictures}</div>'
+    return f'<figure class="strip">{row}<figcaption>{words}</figcaption></figure>'
+
+# %% ../../nbs/report/02_figures.ipynb #c088
+def _window_words(target):
+    "What black and white are in the target's pictures"
+    T, window = target['modality'], target.get('window')
+    if not window:
+        return f'{T} pictures: black to white is the range fitted on the training images'
+    ends = f"black {window[0]:g}, white {window[1]:g} {target['unit']}"
+    return f'{T} pictures: {ends}'.replace('-', '−')
 
 
 def colour_bar(
     target: dict,  # The target cohort's entry in `study.json`
 ) -> str:  # HTML
     "The windows of the pictures and the scale of the error map, as a legend"
-    w, unit = target.get('window'), target['unit']
-    limit = (w[1] - w[0]) / 2 if w else 127.5
-    text = (
-        f"{target['modality']} pictures: black {w[0]:g}, white {w[1]:g} {unit}".replace(
-            '-', '−'
-        )
-        if w
-        else f"{target['modality']} pictures: black to white is the range fitted on the training images"
-    )
-    ticks = [html.escape(f'{s}{limit:g} {unit if w else "grey levels"}') for s in ('−', '+')]
+    window = target.get('window')
+    limit = (window[1] - window[0]) / 2 if window else 127.5
+    unit = target['unit'] if window else 'grey levels'
+    low, high = (html.escape(f'{sign}{limit:g} {unit}') for sign in ('−', '+'))
     bar = png(np.repeat(diverging(np.linspace(-1, 1, 129))[None], 12, 0))
-    return f'<p class="legend">{html.escape(text)}. Sources are shown over their own window. Error (translated minus true): <span class="bar">{ticks[0]} <img src="{bar}" alt="Colour scale from blue, too low, over white, no error, to red, too high" width="129" height="12"> {ticks[1]}</span></p>'
+    alt = 'Colour scale from blue, too low, over white, no error, to red, too high'
+    scale = f'<img src="{bar}" alt="{alt}" width="129" height="12">'
+    return (
+        f'<p class="legend">{html.escape(_window_words(target))}. '
+        'Sources are shown over their own window. Error (translated minus true): '
+        f'<span class="bar">{low} {scale} {high}</span></p>'
+    )
 
-# %% ../../nbs/report/02_figures.ipynb #c55
+# %% ../../nbs/report/02_figures.ipynb #c094
 def inset_window(
     a,  # (H, W) uint8, one translation
     b,  # (H, W) uint8, the other translation of the same slice
     size: int = None,  # Side of the window; default: a quarter of the image's shorter side
 ) -> tuple:  # (top, left, size)
-    "The square window with the largest mean absolute difference; the first one in reading order if several are equal"
+    "The square window with the largest mean absolute difference; of equal ones the first in reading order"
     k = size or max(2, round(min(a.shape) / 4))
-    c = np.pad(
-        np.abs(a.astype('int64') - b.astype('int64')).cumsum(0).cumsum(1), ((1, 0), (1, 0))
-    )
-    total = c[k:, k:] - c[:-k, k:] - c[k:, :-k] + c[:-k, :-k]
-    return *(int(i) for i in np.unravel_index(total.argmax(), total.shape)), k
+    difference = np.abs(a.astype('int64') - b.astype('int64'))
+    sums = np.pad(difference.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    total = sums[k:, k:] - sums[:-k, k:] - sums[k:, :-k] + sums[:-k, :-k]
+    top, left = np.unravel_index(total.argmax(), total.shape)
+    return int(top), int(left), k
+
+
+def _fixed_cases(gallery):
+    "What is shown -> where, of the cases that were fixed in advance"
+    found = {}
+    for i, kind in enumerate(gallery['kind']):
+        if kind == 'fixed':
+            person = str(gallery['origin'][i]), str(gallery['subject'][i])
+            found[(*person, int(gallery['slice'][i]))] = i
+    return found
 
 
 def matched(
@@ -1171,46 +1193,52 @@ def matched(
     h: dict,  # Gallery of another one, same split
 ) -> list:  # (index in `g`, index in `h`) of the fixed cases that both hold
     "The same slices in two galleries"
-    key = lambda x, i: (str(x['origin'][i]), str(x['subject'][i]), int(x['slice'][i]))
-    at = {key(h, i): i for i in range(len(h['slice'])) if h['kind'][i] == 'fixed'}
-    return [
-        (i, at[key(g, i)])
-        for i in range(len(g['slice']))
-        if g['kind'][i] == 'fixed' and key(g, i) in at
-    ]
+    there = _fixed_cases(h)
+    return [(i, there[case]) for case, i in _fixed_cases(g).items() if case in there]
 
-# %% ../../nbs/report/02_figures.ipynb #c58
+# %% ../../nbs/report/02_figures.ipynb #c098
+def _box(top, left, k, shape):
+    "The window as an element over a picture, in percent of its size"
+    height, width = shape
+    place = f'left:{100 * left / width:.2f}%;top:{100 * top / height:.2f}%'
+    size = f'width:{100 * k / width:.2f}%;height:{100 * k / height:.2f}%'
+    return f'<i class="box" style="{place};{size}"></i>'
+
+
+def _boxed(picture, title, who, window):
+    "A picture with the window marked, and the window enlarged below"
+    top, left, k = window
+    part = picture[top : top + k, left : left + k]
+    whole = _pic(picture, f'{title}, {who}') + _box(top, left, k, picture.shape)
+    enlarged = _img(png(part), 'The marked window, enlarged', (k, k), 'zoom')
+    return (
+        f'<div><div class="pic">{whole}</div>{enlarged}<span>{html.escape(title)}</span></div>'
+    )
+
+
 def beside(
-    g: dict,
-    i: int,  # A gallery and which of its entries
-    h: dict,
-    j: int,  # The other gallery and the entry of the same slice
+    g: dict,  # A gallery
+    i: int,  # Which of its entries
+    h: dict,  # The other gallery
+    j: int,  # Its entry of the same slice
     names: tuple,  # Names of the two trainings
     target: dict,  # The target cohort's entry in `study.json`
     source: dict = None,  # The source cohort's entry
 ) -> str:  # `<figure>` element; everything from data is escaped
     "One slice by two translators, with an enlarged window where they differ most"
-    top, left, k = inset_window(g['fake'][i], h['fake'][j])
-    shape, T, S = (
-        g['fake'][i].shape,
-        target['modality'],
-        (source or {}).get('modality') or str(g['origin'][i]),
+    one, other = g['fake'][i], h['fake'][j]
+    top, left, k = window = inset_window(one, other)
+    who, unit = _case_words(g, i, target)
+    cells = [(g['source'][i], _source_name(g, i, source)), (one, names[0]), (other, names[1])]
+    if 'truth' in g:
+        cells.append((g['truth'][i], f"True {target['modality']}"))
+    pictures = ''.join(_boxed(picture, title, who, window) for picture, title in cells)
+    error = np.abs(error_map(one, other, target.get('window'))[0])
+    inside = error[top : top + k, left : left + k].mean()
+    words = (
+        f'{who}. In the marked {k} × {k} px the two translations differ by '
+        f'{inside:.1f} {unit} on average; over the whole image by '
+        f'{error.mean():.1f}{_size_words(one)}.'
     )
-    who, unit = (
-        f"subject {g['subject'][i]}, slice {g['slice'][i]}",
-        target['unit'] if target.get('window') else 'grey levels of 255',
-    )
-    cells = [(g['source'][i], S), (g['fake'][i], names[0]), (h['fake'][j], names[1])] + (
-        [(g['truth'][i], f'True {T}')] if 'truth' in g else []
-    )
-    box = f'<i class="box" style="left:{100 * left / shape[1]:.2f}%;top:{100 * top / shape[0]:.2f}%;width:{100 * k / shape[1]:.2f}%;height:{100 * k / shape[0]:.2f}%"></i>'
-    part = lambda a: _img(
-        png(a[top : top + k, left : left + k]), 'The marked window, enlarged', (k, k), 'zoom'
-    )
-    imgs = ''.join(
-        f'<div><div class="pic">{_pic(a, f"{cap}, {who}")}{box}</div>{part(a)}<span>{html.escape(cap)}</span></div>'
-        for a, cap in cells
-    )
-    d = np.abs(error_map(g['fake'][i], h['fake'][j], target.get('window'))[0])
-    text = f"{who}. In the marked {k} × {k} px the two translations differ by {d[top : top + k, left : left + k].mean():.1f} {unit} on average; over the whole image by {d.mean():.1f}{_size_words(g['fake'][i])}."
-    return f'<figure class="strip pair"><div class="row">{imgs}</div><figcaption>{html.escape(text)}</figcaption></figure>'
+    row = f'<div class="row">{pictures}</div>'
+    return f'<figure class="strip pair">{row}<figcaption>{html.escape(words)}</figcaption></figure>'

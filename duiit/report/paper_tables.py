@@ -6,7 +6,7 @@
 __all__ = ['PAPER_MSE', 'PAPER_FEATURES', 'published', 'paper_words', 'method_of', 'paper_cell', 'modalities', 'paper_table',
            'paper_tables', 'features_table', 'versus', 'versus_table']
 
-# %% ../../nbs/report/05_paper_tables.ipynb #c2
+# %% ../../nbs/report/05_paper_tables.ipynb #c002
 import numpy as np
 from ..study.results import classes_of
 from .stats import contrasts
@@ -23,7 +23,7 @@ from duiit.report.tables import (
     strangers,
 )
 
-# %% ../../nbs/report/05_paper_tables.ipynb #c5
+# %% ../../nbs/report/05_paper_tables.ipynb #c005
 PAPER_MSE = {  # (method, data sets of the sources): mean, sd in years^2, Tables 2-4; published without saying whether per image or per patient
     ('PURE', ''): (103.88, 64.27),
     ('DUIIT', 'lgg-mri'): (76.91, 8.31),
@@ -57,7 +57,7 @@ _methods = {
     ('DUIIT', 'mix'): 'DUIIT',
 }
 
-# %% ../../nbs/report/05_paper_tables.ipynb #c6
+# %% ../../nbs/report/05_paper_tables.ipynb #c006
 def published(study) -> bool:
     "Whether the paper's errors are of the same people and of the same label, an age in years"
     t = study['cohorts'][study['target']]
@@ -100,7 +100,7 @@ def modalities(study, a):
         ' and '.join(study['cohorts'][s]['modality'] for s in a.sources.split('+') if s) or '–'
     )
 
-# %% ../../nbs/report/05_paper_tables.ipynb #c7
+# %% ../../nbs/report/05_paper_tables.ipynb #c007
 def paper_table(
     v: Basis,
     number_: int,  # Which of the paper's tables
@@ -170,7 +170,7 @@ def paper_tables(v: Basis) -> list:
         versus_table(v, m, 6 + i) for i, m in enumerate(one[one.group == 'DUIIT'].itertuples())
     ]
 
-# %% ../../nbs/report/05_paper_tables.ipynb #c9
+# %% ../../nbs/report/05_paper_tables.ipynb #c009
 def features_table(v: Basis):
     "Table 5: Frechet and kernel distance and inception score, with the features they come from"
     p, arms = (
@@ -243,7 +243,7 @@ def features_table(v: Basis):
         'paper-5', caption.strip(), head, rows, p, 'No finished run holds these measures.'
     )
 
-# %% ../../nbs/report/05_paper_tables.ipynb #c11
+# %% ../../nbs/report/05_paper_tables.ipynb #c011
 def versus(v: Basis, m):
     "The method's arm `m` against every other method on the same splits, Holm over this table"
     a = v.arms[

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sweep_table', 'sweep_section', 'scores_of', 'drift_scores', 'drifts', 'drift_ratio', 'drift_table', 'drift_section']
 
-# %% ../../nbs/report/06_sweep.ipynb #c2
+# %% ../../nbs/report/06_sweep.ipynb #c002
 from types import SimpleNamespace
 import numpy as np, pandas as pd
 from .stats import resampled_mean
@@ -41,7 +41,7 @@ from duiit.report.words import (
 from .tables import arm_cell, between, owners, p_cell, precision, score_cell
 from .paper_tables import modalities
 
-# %% ../../nbs/report/06_sweep.ipynb #c5
+# %% ../../nbs/report/06_sweep.ipynb #c005
 def sweep_table(v: Basis, C):
     "The forms of guidance for readers"
     info, d, dm = (
@@ -147,7 +147,7 @@ def scores_of(v, keys):
     M = v.t['metrics'][(v.t['metrics'].unit == 'subject') & (v.t['metrics'].metric == v.metric)]
     return M[[k in set(keys) for k in zip(M.arm, M.predictor)]]
 
-# %% ../../nbs/report/06_sweep.ipynb #c8
+# %% ../../nbs/report/06_sweep.ipynb #c008
 def drift_scores(quality):
     "Per training, source and split, over subjects: `shift` and `slope` of judge minus label, `mse` of the judge on translations and `mse_true` on true images"
 
@@ -248,7 +248,7 @@ def drift_table(v: Basis, D):
     caption = f'What an independent judge reads in translations of held-out subjects. Drift: judged minus true {n}. Slope: of the drift over the true {n}; −1 if all translations look alike in {n}. MSE: how badly the {n} survives translation. Small numbers: corrected 95 % intervals over splits; p unadjusted.'
     return table('drift', caption, head, rows, D)
 
-# %% ../../nbs/report/06_sweep.ipynb #c9
+# %% ../../nbs/report/06_sweep.ipynb #c009
 def drift_section(v: Basis):
     "Text, table and figures of the drift; None if nothing was judged or no region's share was measured"
     q, a = v.t['quality'], owners(v.arms[v.arms.set != 'sweep'])

@@ -10,7 +10,7 @@ __all__ = ['PAPER_COHORTS', 'PAPER_COUNTS', 'p_cell', 'between', 'strangers', 'a
            'cohorts_table', 'executed', 'notebook_cell', 'missing_table', 'provenance_table', 'provenance_notes',
            'worst_subjects', 'worst_table', 'leak_rows']
 
-# %% ../../nbs/report/04_tables.ipynb #c2
+# %% ../../nbs/report/04_tables.ipynb #c002
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,11 +51,11 @@ from duiit.report.words import (
     table,
 )
 
-# %% ../../nbs/report/04_tables.ipynb #c4
+# %% ../../nbs/report/04_tables.ipynb #c004
 def p_cell(x, note=''):
     return cell(_p(x), note, sort='' if not np.isfinite(x) else x, cls='num')
 
-# %% ../../nbs/report/04_tables.ipynb #c5
+# %% ../../nbs/report/04_tables.ipynb #c005
 def between(lo, hi, d=1):
     return cell(
         f'{num(lo, d, True)} to {num(hi, d, True)}' if np.isfinite(lo) else '–',
@@ -63,7 +63,7 @@ def between(lo, hi, d=1):
         cls='num',
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c6
+# %% ../../nbs/report/04_tables.ipynb #c006
 def strangers(study) -> list:
     "Cohorts of the study that are not the paper's"
     c = study['cohorts']
@@ -75,17 +75,17 @@ def strangers(study) -> list:
         if c[s].get('dataset') not in (PAPER_COHORTS['mri'], PAPER_COHORTS['pet'])
     ]
 
-# %% ../../nbs/report/04_tables.ipynb #c7
+# %% ../../nbs/report/04_tables.ipynb #c007
 PAPER_COHORTS = dict(target='ct-ich', mri='lgg-mri', pet='hn-pet')
 
-# %% ../../nbs/report/04_tables.ipynb #c8
+# %% ../../nbs/report/04_tables.ipynb #c008
 PAPER_COUNTS = {
     'ct-ich': '2438 images, 650×650, 82 patients',
     'lgg-mri': '3454 images, 256×256, 110 patients',
     'hn-pet': '12780 images, 128×128, 298 patients',
 }  # Table 1
 
-# %% ../../nbs/report/04_tables.ipynb #c10
+# %% ../../nbs/report/04_tables.ipynb #c010
 _nothing = SimpleNamespace(mean=np.nan, sd=np.nan, lo=np.nan, hi=np.nan, n=0)
 
 
@@ -145,7 +145,7 @@ def difference_cell(v, a, p, group, d):
         cls='numdim' if c.question == 'not declared' else 'num'
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c11
+# %% ../../nbs/report/04_tables.ipynb #c011
 def rows_of(arms):
     return [(a, p) for a in arms.itertuples() for p in a.reads.split(',')]
 
@@ -231,7 +231,7 @@ def class_words(v) -> str:
         return ''
     return f" Cross-entropy: minus the logarithm of the true class’s probability; knowing nothing but that there are {len(v.classes)} classes costs {np.log(len(v.classes)):.2f} nats. AUROC: 0.5 is chance{'' if len(v.classes) == 2 else ', the mean over classes, each against the rest'}; splits that lack a class have none."
 
-# %% ../../nbs/report/04_tables.ipynb #c12
+# %% ../../nbs/report/04_tables.ipynb #c012
 def slope_cells(v: Basis):  # (heading or None, function of (arm, predictor) that gives a cell)
     "The slope of prediction minus label, for labels that are numbers"
     if v.classes:
@@ -279,7 +279,7 @@ def scores_table(v: Basis):
         v.S,
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c15
+# %% ../../nbs/report/04_tables.ipynb #c015
 def contrasts_table(v: Basis):
     "Every declared comparison with all its tests"
     C, arms = v.C[: len(v.study['contrasts'])], {a.arm: a for a in v.arms.itertuples()}
@@ -332,7 +332,7 @@ def contrasts_table(v: Basis):
         'No comparison was declared.',
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c17
+# %% ../../nbs/report/04_tables.ipynb #c017
 def owners(arms):
     "One arm per training, with the titles of the others in the column `also`"
     a = arms.assign(twin=arms.group == 'detached twin').sort_values(['twin', 'order'])
@@ -354,7 +354,7 @@ def fidelity(quality):
     out.columns = ['_'.join(c) for c in out.columns]
     return out.assign(n=s.groupby(['arm', 'source'], sort=False).size()).reset_index()
 
-# %% ../../nbs/report/04_tables.ipynb #c18
+# %% ../../nbs/report/04_tables.ipynb #c018
 def quality_table(v: Basis, id, caption, columns: dict, empty):
     "Columns of `fidelity` (name -> heading and decimals), a row per training and source"
     f, rows = fidelity(v.t['quality']), []
@@ -405,7 +405,7 @@ def fidelity_tables(v: Basis):
             '',
         )
 
-# %% ../../nbs/report/04_tables.ipynb #c21
+# %% ../../nbs/report/04_tables.ipynb #c021
 def planned_sizes(v: Basis) -> tuple:
     "True differences worth planning for: those of the metric in this unit, otherwise 5, 10 and 20 % of the target-only arm's error"
     pure = [
@@ -464,7 +464,7 @@ def planned_table(v: Basis):
         'No comparison has two finished splits.',
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c23
+# %% ../../nbs/report/04_tables.ipynb #c023
 def probes_wide(v: Basis, probe: str, columns: dict, caption: str, words=None):
     "One probe, a row per training, its scores (metric -> heading) in columns; `words(row)` ends the row"
     p = v.t['probes'][v.t['probes'].probe == probe]
@@ -537,7 +537,7 @@ def confused(x):
         else 'not confused: the domains stay apart'
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c24
+# %% ../../nbs/report/04_tables.ipynb #c024
 def probe_tables(v: Basis) -> list:
     "Label writing, the judge's own error, DANN's domain classifier, and whatever else runs have probed"
     name, u, T = v.label[0], squared(v.unit), v.target['modality']
@@ -594,7 +594,7 @@ def left_words(v: Basis) -> str:
         return ''
     return f'Left out, since {v.label[0]} is a class and not a number: what a judge reads in translations, the judge’s own error, and the search for the label outside the brain. All are errors of a number.'
 
-# %% ../../nbs/report/04_tables.ipynb #c26
+# %% ../../nbs/report/04_tables.ipynb #c026
 def label_cell(study, c, most: int = 6):
     "Mean and standard deviation of a cohort's labels, or how many subjects each class has"
     classes = classes_of(study)
@@ -667,7 +667,7 @@ def cohorts_table(study):
         pd.DataFrame(flat),
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c29
+# %% ../../nbs/report/04_tables.ipynb #c029
 def executed(
     folder,  # The study's folder
     run: str,  # Name of the run
@@ -717,7 +717,7 @@ def missing_table(runs, arms, folder):
         'None: every run of the study is finished.',
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c30
+# %% ../../nbs/report/04_tables.ipynb #c030
 def provenance_table(runs, arms):
     "Code, data and machine of every run"
     rows = [
@@ -796,7 +796,7 @@ def provenance_notes(runs):
         else []
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c33
+# %% ../../nbs/report/04_tables.ipynb #c033
 def worst_subjects(
     predictions,  # Table `predictions`
     each: int = 3,  # Per arm and predictor
@@ -861,7 +861,7 @@ def worst_table(v: Basis, arms):
         'worst', 'The three subjects that each arm reads worst, over all splits.', head, rows, w
     )
 
-# %% ../../nbs/report/04_tables.ipynb #c36
+# %% ../../nbs/report/04_tables.ipynb #c036
 def leak_rows(v: Basis) -> list:
     "A sentence on every arm whose split leaks"
     pure, out = v.arms[v.arms.group == 'target only'], []

@@ -7,7 +7,7 @@ __all__ = ['MAKERS', 'code_of', 'print_of', 'Inputs', 'inputs_of', 'identity', '
            'arm_rows', 'said_first', 'standard_weight', 'shared_names', 'describe']
 
 # %% ../../nbs/study/06_declare.ipynb #c002
-import json
+import duiit, json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from ..core import check_in, digest, InputError, write_json
@@ -55,7 +55,7 @@ _prose = (
 
 def code_of(*modules) -> str:  # 16 hexadecimal digits
     "A hash of the source of modules of this package"
-    here = Path(print_of.__code__.co_filename).parents[1]
+    here = Path(duiit.__file__).parent
     return digest(*[(here / f'{m}.py').read_bytes() for m in modules])
 
 
