@@ -20,7 +20,7 @@ def quick(monkeypatch):
             tick(i, job(i))
 
     monkeypatch.setattr('duiit.ingest.pipeline._run_all', serial)
-    monkeypatch.setattr('duiit.ingest.pipeline.provenance', asked_once)
+    monkeypatch.setattr('duiit.ingest.card.provenance', asked_once)
 
 
 ROOT = '1.2.826.0.1.3680043.8.498.78.'

@@ -20,7 +20,7 @@ from duiit.data.cohort import Cohort
 from duiit.core import InputError
 from duiit.ingest.trials import FDG
 from duiit.ingest.folder import FOLDER, modality_code
-from duiit.ingest.pipeline import _full, ingest
+from duiit.ingest.pipeline import _file_trouble, ingest
 
 IDS = ('P1', 'P2', 'P3')
 
@@ -716,11 +716,11 @@ def test_a_broken_link_is_no_full_disk(tmp_path):
     (tmp_path / 'a.dcm').symlink_to('nowhere')
     with pytest.raises(OSError) as e:
         open(tmp_path / 'a.dcm')
-    said = _full(e.value, tmp_path)
+    said = _file_trouble(e.value, tmp_path)
     assert 'leads nowhere' in said and 'disk' not in said and 'make room' not in said
 
 
 def test_a_missing_file_is_no_full_disk(tmp_path):
     with pytest.raises(OSError) as e:
         open(tmp_path / 'a.dcm')
-    assert 'no such file' in _full(e.value, tmp_path)
+    assert 'no such file' in _file_trouble(e.value, tmp_path)

@@ -1,6 +1,7 @@
 """One truth in every format that is read: equal pixels come out, or the reason why not."""
 
 import gzip, itertools, struct, zlib
+from dataclasses import replace
 import nibabel as nib, numpy as np, pytest, tifffile
 from PIL import Image, ImageOps
 from duiit.data.cohort import Cohort
@@ -41,7 +42,7 @@ def _read_piece_whole(piece, folder):
         got = FOLDER.read(piece)
     except Exception:
         got = []  # the record says what came of it
-    _, record = _read_piece(FOLDER, piece, folder, 64, 1.0)
+    _, record = _read_piece(replace(FOLDER, size=64), piece, folder)
     return (got[0] if got and len(got[0].numbers) else None), record
 
 

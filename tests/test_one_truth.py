@@ -26,7 +26,7 @@ from one_truth import (
     in_one_file,
     write,
 )
-import duiit.ingest.pipeline
+import duiit.ingest.card
 from duiit.data.cohort import Cohort
 from duiit.core import InputError
 from duiit.ingest.folder import RECIPES
@@ -155,7 +155,7 @@ def judge(how, folder):
 def no_card():
     "The data card takes half of the time and is tested elsewhere"
     with pytest.MonkeyPatch.context() as m:
-        m.setattr(duiit.ingest.pipeline, '_render', lambda **_: '')
+        m.setattr(duiit.ingest.card, 'render_card', lambda **_: '')
         yield
 
 

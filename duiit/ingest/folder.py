@@ -33,7 +33,7 @@ from ..data.images import _grey, _read_picture, read_npy, read_tiff, slice_axis
 from ..data.geometry import upright
 from .recipe import Left, Piece, Pixels, Recipe, Warn
 from .files import check_fetched, files_below, natural, PLACEHOLDERS, public_name
-from .tables import _unit_note, Cell, column, read_numbers, read_tables
+from .tables import Cell, column, read_numbers, read_tables, unit_note
 from .volumes import picture_pieces, read_nifti, read_pictures
 from duiit.ingest.dicom import (
     begins_like_dicom,
@@ -640,7 +640,7 @@ def _how_read(table, fit, y, cells):
         notes.append(
             f"{len(near)} ids differ from their paths by zeros, case or marks, such as {two}."
         )
-    return notes + _unit_note(cells)
+    return notes + unit_note(cells)
 
 
 def match_labels(

@@ -14,7 +14,7 @@ from ..core import check_in, InputError, plain, Unusable
 from ..data.images import Complaints, ORIENTATION, TIFF, turned
 from .recipe import Left, Piece, Pixels, Recipe
 from .files import files_below, unfetched
-from .tables import _unit_note, Cell, column, read_numbers, read_tables
+from .tables import Cell, column, read_numbers, read_tables, unit_note
 from .volumes import picture_pieces, read_jpeg, read_nifti, read_pictures
 
 # %% ../../nbs/ingest/10_published.ipynb #c006
@@ -58,7 +58,7 @@ def _ages(raw, files, patient, age, key=plain, where=''):
                     f"{t.where}: subject {k} has the age {_told(a)}, and {_told(old)} in another "
                     "row. Correct the table"
                 )
-    return ages, [f"Ages: {fit[0].said}.", *_unit_note(ages.values())]
+    return ages, [f"Ages: {fit[0].said}.", *unit_note(ages.values())]
 
 
 def _same(a, b):

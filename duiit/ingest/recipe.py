@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Piece', 'Left', 'Pixels', 'Warn', 'Recipe']
 
-# %% ../../nbs/ingest/01_recipe.ipynb #c2
+# %% ../../nbs/ingest/01_recipe.ipynb #c002
 from dataclasses import dataclass, field
 import numpy as np
 
-# %% ../../nbs/ingest/01_recipe.ipynb #c4
+# %% ../../nbs/ingest/01_recipe.ipynb #c005
 @dataclass(frozen=True)
 class Piece:
     "What is read at one go: one volume, one series or one picture"
@@ -17,67 +17,61 @@ class Piece:
     subject: str  # As shown in tables
     files: tuple  # Paths in the order of slices
     label: float  # Of the subject
-    numbers: tuple = ()  # Slice numbers in the source, for pictures: one per file; () where `read` knows them
+    numbers: tuple = ()  # Slice numbers, for pictures: one per file; () where `read` knows them
     about: tuple = ()  # Pairs (name, JSON-able value) that `read` needs, e.g. weight and dose
 
-
+# %% ../../nbs/ingest/01_recipe.ipynb #c007
 @dataclass(frozen=True)
 class Left:
     "Something that is not used"
 
     subject: str  # '' where unknown
     file: str  # Relative to the raw folder, '' for a whole subject
-    reason: str  # A short fixed phrase by which the table groups, e.g. 'no age', 'mask', 'damaged file'
+    reason: str  # A short fixed phrase by which the table groups, e.g. 'no age' or 'mask'
     detail: str = ''  # What is particular, e.g. the library's message
     slices: int = 1  # How many images that were
 
-# %% ../../nbs/ingest/01_recipe.ipynb #c5
+# %% ../../nbs/ingest/01_recipe.ipynb #c010
 @dataclass(frozen=True, eq=False)
 class Pixels:
     "What a reader returns"
 
-    images: np.ndarray  # (n, H, W) natural units, from the top of the head down where that is known; any numeric dtype: uint8 and int16 stay as they are
+    images: np.ndarray  # (n, H, W) natural units, head's top first; uint8 and int16 stay so
     numbers: np.ndarray  # (n,) whole numbers: slice numbers in the source
     mm: tuple = None  # (row, column) pixel spacing in mm, None where the format has none
     left: tuple = ()  # `Left` for slices of this piece that are not used
     labels: np.ndarray = None  # (n,) where labels belong to slices
-    centre: tuple = None  # (row, column) pixel around which pictures are cut; None: the middle of the picture
-    notes: tuple = ()  # sentences on what was assumed, the same for all pieces of one kind: the card counts them
+    centre: tuple = None  # (row, column) around which pictures are cut; None: their middle
+    notes: tuple = ()  # Sentences on what was assumed; the card counts equal ones
 
-
+# %% ../../nbs/ingest/01_recipe.ipynb #c011
 class Warn(str):
-    "A note of `find` that must be read before the pictures are trusted: it stands among the warnings of the data card"
+    "A note of `find` that must be read before the pictures are trusted: a warning on the card"
 
-# %% ../../nbs/ingest/01_recipe.ipynb #c7
+# %% ../../nbs/ingest/01_recipe.ipynb #c014
 @dataclass(frozen=True)
 class Recipe:
     "How one raw data set becomes a cohort: data, and the two functions `find` and `read`"
 
-    name: str
-    title: str
-    modality: str
-    unit: str
-    window: tuple  # as in `cohort.json`; window None: fitted on training subjects later
-    find: callable  # find(raw, **options) -> (list of `Piece`, list of `Left`, list of notes, each a sentence)
-    read: callable  # read(piece) -> `Pixels`, or a list of them where sizes differ; a module's function, since it runs in other processes
+    name: str  # Short, for commands and folders
+    title: str  # As a reader knows the data set
+    modality: str  # As in `cohort.json`, e.g. 'CT'
+    unit: str  # Of the pixels, e.g. 'HU'
+    window: tuple  # (black, white) in that unit; None: fitted on training subjects later
+    find: callable  # find(raw, **options) -> (`Piece`s, `Left`s, notes: sentences), three lists
+    read: callable  # read(piece) -> `Pixels` or a list of them; runs in other processes
     spacing: float = 1.0  # mm per pixel of the result
-    size: int = 256  # pixels along each side of the result
-    expected: dict = field(
-        default_factory=dict
-    )  # what was published: slices, subjects, mean, sd, low, high
-    version: str = ''
-    licence: str = ''
-    access: str = ''
-    home: str = ''  # as known, for the data card
+    size: int = 256  # Pixels along each side of the result
+    expected: dict = field(default_factory=dict)  # Published counts and statistics of labels
+    version: str = ''  # As published; '' where unknown
+    licence: str = ''  # The terms of use, for the data card
+    access: str = ''  # How one gets the data, for the data card
+    home: str = ''  # Where they are found, for the data card
     dataset: str = ''  # `dataset` of `cohort.json`: 'ct-ich', 'lgg-mri', 'hn-pet' or ''
-    label_name: str = 'age'
-    label_unit: str = 'years'
-    label_range: tuple = (0.0, 120.0)
-    options: dict = field(
-        default_factory=dict
-    )  # name -> (default, help): arguments of `find` that a user may set
-    form: callable = None  # form(raw, **options) -> dict of fields above and below that depend on what was downloaded or asked for, e.g. unit and window
-    classes: tuple = ()  # names of classes: labels are then 0..K-1
-    head: bool = (
-        True  # pictures of heads: their outline, and so the face, is blanked on the data card
-    )
+    label_name: str = 'age'  # What is predicted
+    label_unit: str = 'years'  # Its unit
+    label_range: tuple = (0.0, 120.0)  # What is plausible; None: anything
+    options: dict = field(default_factory=dict)  # Of `find`, for users: name -> (default, help)
+    form: callable = None  # form(raw, **options) -> dict of fields that depend on the download
+    classes: tuple = ()  # Names of classes: labels are then 0..K-1
+    head: bool = True  # Pictures of heads: their outline, so the face, is blanked on the card
