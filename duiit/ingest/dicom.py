@@ -629,7 +629,7 @@ def _check_line(xyz, gap):
 
 
 def _normal(X, Y, mm):
-    "Unit vector across the slices, upwards; `Unusable` where they are oblique (20 degrees are allowed)"
+    "Unit vector across the slices, upwards; `Unusable` beyond 20 degrees of tilt"
     n = np.cross(X, Y)
     if abs(np.linalg.norm(n) - 1) > 0.01 or min(mm) <= 0:
         why = 'directions that are not at right angles, or a spacing of 0'
@@ -903,7 +903,7 @@ def _check_grey(d, name):
 
 # %% ../../nbs/ingest/07_dicom.ipynb #c071
 def _decoded(path):
-    "The data set of a file and its stored numbers; `Unusable` if they cannot be decoded or are not plain grey values"
+    "The data set of a file and its stored numbers; `Unusable` without plain grey values"
     import pydicom
 
     name = public_name(Path(path).name)
@@ -976,7 +976,7 @@ def _table_values(stored, d, name):
 # %% ../../nbs/ingest/07_dicom.ipynb #c075
 @lru_cache(1)
 def _frames_of(path, stamp):
-    "Data set, stored numbers (n, H, W) and (slope, shift) of each frame of an enhanced file; the last one stays in memory"
+    "Data set, numbers (n, H, W) and (slope, shift) of frames; the last file stays in memory"
     d, stored = _decoded(path)
     scales = []
     for groups in frame_groups(d):

@@ -80,7 +80,7 @@ def _seconds(time):
 
 
 def _clock(text):
-    "Seconds since midnight of a DICOM time such as 101500, 1015 or 101500.123; None where there is none"
+    "Seconds since midnight of a time such as 101500, 1015 or 101500.123, or None"
     from pydicom.valuerep import TM
 
     try:
@@ -122,7 +122,7 @@ def _in_zone(moment, zone):
 
 
 def _injection(t):
-    "Seconds since midnight of the injection, and the days from its date to that of the series (None: unknown)"
+    "Seconds since midnight of the injection, and days from its date to the series', or None"
     start = _date_time(t.start)
     if start is None:
         return _clock(t.start_time), None
@@ -143,14 +143,14 @@ MOST_LIVES, MOST_LIVES_LONG = (
 def longest_wait(
     half_life: float,  # Seconds
 ) -> float:  # Seconds
-    "The longest plausible time from injection to scan: 6 h of F-18, minutes of Rb-82, days of Zr-89"
+    "The longest plausible time from injection to scan: hours of F-18, days of Zr-89"
     if half_life < SHORT_LIVED:
         return min(LONGEST, MOST_LIVES * half_life)
     return MOST_LIVES_LONG * half_life
 
 
 def _scan_start(t, acquired):
-    "Seconds since midnight of the start of the scan: SeriesTime, or slices before it, perhaps across midnight"
+    "Seconds since midnight of the scan: SeriesTime, or the first slice before it"
     taken = [c for c in map(_clock, acquired) if c is not None]
     scan = _clock(t.series_time)
     if scan is None:
@@ -230,7 +230,7 @@ def _check_injection(t):
 
 
 def _decayed(series):
-    "What is left of the tracer when the scan starts, as the factor 2^(dt/T), and words on its half life"
+    "The factor 2^(dt/T) by which the tracer decayed until the scan, and words on T"
     t = series.tags
     if not t.half_life:
         raise Unusable('missing tag', 'RadionuclideHalfLife')

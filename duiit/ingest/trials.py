@@ -65,7 +65,7 @@ def _studies(many):
 
 
 def _first_study(subject, many, make, what):
-    "`make(study)` gives (piece or None, list of `Left`): that of the first usable study; later ones are left out"
+    "What `make(study)` gives of the first usable study: (piece or None, list of `Left`)"
     left, studies = [], _studies(many)
     for i, study in enumerate(studies):
         piece, out = make(study)
@@ -506,7 +506,7 @@ def _is_axial(slices):
 
 
 def _mr_candidate(series, pattern, length):
-    "`Stack` and `Left` of odd files of a series that matches and is long enough, mm; else `Unusable`"
+    "`Stack` and odd files; `Unusable` where a series does not match or is too short, mm"
     if not pattern.search(series.tags.description):
         raise Unusable('other series')
     slices, odd = clean_stack(series, any_plane=True)
@@ -551,7 +551,7 @@ def _upside_down(volume):
 
 
 def _top_of_head(volume, mm):
-    "Slice coordinate of the vertex (perhaps above the first slice), and a coarse mask (slices, H, W) with its steps"
+    "Slice coordinate of the vertex, perhaps above the first; a coarse mask and its steps"
     from duiit.data.scans import find_vertex, Head, head_mask
 
     step = [max(1, int(2.5 / m)) for m in mm]
@@ -615,7 +615,7 @@ def find_upenn_gbm(
     deep=120.0,  # Mm below the top of the head: the last slice
     hash_ids=False,  # Write hashes in place of the public subject ids
 ) -> tuple:  # List of `Piece`, list of `Left`, notes
-    "upenn_gbm: one MR series for each subject with an age; `InputError` for a wrong expression or depth"
+    "upenn_gbm: one MR series for each subject with an age; `InputError` for wrong options"
     try:
         pattern = re.compile(series, re.I)
     except re.error as e:
@@ -630,7 +630,7 @@ def find_upenn_gbm(
     make = partial(_mr_piece, pattern=pattern, shallow=shallow, deep=deep)
     return _find_by_age(raw, make, 'MR', hash_ids, rule)
 
-
+# %% ../../nbs/ingest/09_trials.ipynb #c053b
 UPENN_GBM = Recipe(
     'upenn_gbm',
     'TCIA UPENN-GBM, from the Imaging Data Commons',
