@@ -361,7 +361,7 @@ def _find_by_age(raw, make, what, hash_ids, rule):
 
 # %% ../../nbs/ingest/09_trials.ipynb #c037
 def _ct_beside(series, pet):
-    "`Stack` of a CT series and `Left` of odd files; `Unusable` where it cannot be laid over the PET"
+    "`Stack` of a CT series and odd files; `Unusable` where it cannot be laid over the PET"
     check_hu(series)
     slices, odd = clean_stack(series)
     frame = series.tags.frame
