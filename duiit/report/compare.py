@@ -170,8 +170,8 @@ def score_changes(
     A, B = _aligned(a, b)
     both = A.notna() & B.notna()
     in_a, in_b = A.notna().any(axis=1), B.notna().any(axis=1)
-    counts = both | ~(in_a & in_b).to_numpy()[:, None] if paired else True
-    X, Y = A.where(counts), B.where(counts)
+    alone = ~(in_a & in_b).to_numpy()[:, None]
+    X, Y = (A.where(both | alone), B.where(both | alone)) if paired else (A, B)
     n_a, n_b = X.notna().sum(axis=1), Y.notna().sum(axis=1)
     spread, of = _spread(a, b, A.index)
     difference = Y.mean(axis=1) - X.mean(axis=1)
