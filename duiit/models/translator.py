@@ -4,34 +4,41 @@
 
 # %% auto #0
 __all__ = ['GUIDE_DECAY', 'adversarial', 'discriminate', 'guide', 'guidance_weight', 'Unit', 'pools_of', 'Replay', 'frozen',
-           'translation_terms', 'standardised', 'seen_by', 'prediction_terms', 'Joint', 'balanced', 'joint_step',
-           'predict_beside', 'judge', 'add_terms', 'average', 'rate', 'Sampler', 'state_of', 'restore',
-           'read_checkpoint', 'fit_translator', 'check_finite', 'translators', 'copy_net', 'apply_net', 'settle']
+           'translation_terms', 'standardised', 'seen_by', 'Labelled', 'prediction_terms', 'Joint', 'balanced',
+           'predict_beside', 'judge', 'add_terms', 'average', 'generator_terms', 'discriminator_terms', 'joint_step',
+           'rate', 'Sampler', 'state_of', 'restore', 'read_checkpoint', 'check_finite', 'copy_net', 'translators',
+           'apply_net', 'settle', 'fit_translator']
 
-# %% ../../nbs/models/05_translator.ipynb #c2
+# %% ../../nbs/models/05_translator.ipynb #c002
 import copy, time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss, mse_loss
+from torch.nn.functional import l1_loss
 from torch.optim.swa_utils import update_bn
 from ..core import InputError, atomic, digest
-from .nets import Discriminator, GENERATORS, make_predictor, seeded, stream
-from .predictor import augment, autocast, join, label_loss, precision_of, Shuffle
+from .nets import GENERATORS, Discriminator, make_predictor, seeded, stream
+from .predictor import Shuffle, augment, autocast, join, label_loss, precision_of
 from .recipe import FitTranslator, Preset
 
-# %% ../../nbs/models/05_translator.ipynb #c5
-def adversarial(score: Tensor) -> Tensor:
-    "Generator's part: squared distance of fake scores `(B, 1, h, w)` from 1, a scalar"
+# %% ../../nbs/models/05_translator.ipynb #c005
+def adversarial(
+    score: Tensor,  # Scores of fakes `(B, 1, h, w)`
+) -> Tensor:  # A scalar
+    "Generator's part: squared distance of fake scores from 1 (Mao et al. 2017)"
     return ((score.float() - 1) ** 2).mean()
 
 
-def discriminate(real: Tensor, fake: Tensor) -> Tensor:
-    "Discriminator's part: real scores towards 1, fake ones towards 0, a scalar"
+def discriminate(
+    real: Tensor,  # Scores of real images `(B, 1, h, w)`
+    fake: Tensor,  # Scores of fakes `(B, 1, h, w)`
+) -> Tensor:  # A scalar
+    "Discriminator's part: real scores towards 1, fake ones towards 0 (Mao et al. 2017)"
     return 0.5 * (((real.float() - 1) ** 2).mean() + (fake.float() ** 2).mean())
 
-# %% ../../nbs/models/05_translator.ipynb #c8
+# %% ../../nbs/models/05_translator.ipynb #c008
 class _Scale(torch.autograd.Function):
     "Identity forward, gradient times `w` backward"
 
@@ -52,327 +59,412 @@ def guide(
     "What the predictor reads, and how much of its gradient flows back into the translator"
     return _Scale.apply(fake_t, weight) if weight else fake_t.detach()
 
-# %% ../../nbs/models/05_translator.ipynb #c12
+# %% ../../nbs/models/05_translator.ipynb #c012
+def _risen(step, start, rise):
+    "Share of the full weight at a step: 0 before `start`, 1 after `start + rise`"
+    if rise and step >= start:
+        return min(1.0, (step - start) / rise)
+    return float(step >= start)
+
+
 def guidance_weight(
     stage: FitTranslator,  # Weight, label scale and whether it is attached
     preset: Preset,  # Warm-up and ramp, as fractions of all steps
-    step: int,
-    steps: int,  # Where training is
+    step: int,  # Where training is, from 0
+    steps: int,  # Updates in all
     sd: float,  # `Standard.scale` of the target's labels: their standard deviation, in their unit
 ) -> float:
     "lambda at a step, on standardised labels (eq. 3)"
     if stage.guidance == 'detached':
         return 0.0
-    full = stage.weight * (sd**2 if stage.label_scale == 'raw' and not stage.balance else 1.0)
-    start, rise = (preset.warmup * steps, preset.ramp * steps) if stage.ramped else (0.0, 0.0)
-    return full * (
-        min(1.0, (step - start) / rise) if rise and step >= start else float(step >= start)
-    )
+    in_units = stage.label_scale == 'raw' and not stage.balance  # a ratio of norms has no unit
+    full = stage.weight * (sd**2 if in_units else 1.0)
+    start = preset.warmup * steps if stage.ramped else 0.0
+    rise = preset.ramp * steps if stage.ramped else 0.0
+    return full * _risen(step, start, rise)
 
-# %% ../../nbs/models/05_translator.ipynb #c15
+# %% ../../nbs/models/05_translator.ipynb #c016
 class Unit(nn.Module):
     "`G`, `F`, `D_t`, `D_s` for one pool of sources, each from a seed of its own"
 
-    def __init__(self, preset: Preset, *key):
+    def __init__(
+        self,
+        preset: Preset,  # Sizes of the networks
+        *key,  # Names the random streams
+    ):
         super().__init__()
-        kind = GENERATORS[preset.generator['kind']]
-        args = {k: v for k, v in preset.generator.items() if k != 'kind'}
-        std = 0.02 if preset.generator['kind'] == 'resnet' else None
-        for n in ('G', 'F'):
-            setattr(self, n, seeded(lambda: kind(**args), *key, n, std=std))
-        for n in ('D_t', 'D_s'):
-            setattr(
-                self, n, seeded(lambda: Discriminator(**preset.discriminator), *key, n, std=std)
-            )
+        sizes = dict(preset.generator)
+        kind = sizes.pop('kind')
+        std = 0.02 if kind == 'resnet' else None
 
-    def generators(self):
+        def generator():
+            return GENERATORS[kind](**sizes)
+
+        def discriminator():
+            return Discriminator(**preset.discriminator)
+
+        self.G = seeded(generator, *key, 'G', std=std)
+        self.F = seeded(generator, *key, 'F', std=std)
+        self.D_t = seeded(discriminator, *key, 'D_t', std=std)
+        self.D_s = seeded(discriminator, *key, 'D_s', std=std)
+
+    def generators(self) -> list:  # Parameters of `G` and `F`
         return [*self.G.parameters(), *self.F.parameters()]
 
-    def discriminators(self):
+    def discriminators(self) -> list:  # Parameters of `D_t` and `D_s`
         return [*self.D_t.parameters(), *self.D_s.parameters()]
 
 
-def pools_of(stage: FitTranslator) -> dict:  # unit name -> source cohorts
+def pools_of(
+    stage: FitTranslator,  # Sources, and whether each has a translator of its own
+) -> dict:  # unit name -> source cohorts
     "Which sources each unit translates"
-    return (
-        {s: (s,) for s in stage.sources}
-        if stage.one_per_source
-        else {'-'.join(stage.sources): stage.sources}
-    )
+    if stage.one_per_source:
+        return {source: (source,) for source in stage.sources}
+    return {'-'.join(stage.sources): stage.sources}
 
-# %% ../../nbs/models/05_translator.ipynb #c16
+# %% ../../nbs/models/05_translator.ipynb #c018
 class Replay:
     "The last fakes (50 in Shrivastava et al. 2017): discriminators see an old one half of the time"
 
-    def __init__(self, size: int = 50):
-        self.size, self.images = size, []
+    def __init__(
+        self,
+        size: int = 50,  # Fakes that are kept; 0: none
+    ):
+        self.size = size
+        self.images = []
 
     def __call__(
-        self, fake: Tensor, rng: torch.Generator
+        self,
+        fake: Tensor,  # `(B, C, H, W)`
+        rng: torch.Generator,  # Decides between old and new
     ) -> Tensor:  # `(B, C, H, W)`, each image new or old
-        out = []
-        for x in fake.detach():
-            if len(self.images) < self.size:
-                self.images.append(x.clone())
-                out.append(x)
-                continue
-            i = int(torch.randint(self.size, (), generator=rng))
-            if torch.rand((), generator=rng) < 0.5:
-                x, self.images[i] = self.images[i], x.clone()
-            out.append(x)
-        return torch.stack(out) if self.size else fake.detach()
+        shown = [self._exchanged(image, rng) for image in fake.detach()]
+        return torch.stack(shown) if self.size else fake.detach()
 
-# %% ../../nbs/models/05_translator.ipynb #c19
+    def _exchanged(self, image, rng):
+        "The image, or an old one whose place it takes"
+        if len(self.images) < self.size:
+            self.images.append(image.clone())
+            return image
+        if not self.size:
+            return image
+        place = int(torch.randint(self.size, (), generator=rng))
+        if torch.rand((), generator=rng) < 0.5:
+            image, self.images[place] = self.images[place], image.clone()
+        return image
+
+# %% ../../nbs/models/05_translator.ipynb #c021
 @contextmanager
-def frozen(*nets):
+def frozen(
+    *nets,  # Networks
+):
     "Within the block, no gradient is computed for the parameters of `nets`"
-    ps = [p for n in nets for p in n.parameters()]
-    for p in ps:
-        p.requires_grad_(False)
+    parameters = [parameter for net in nets for parameter in net.parameters()]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for p in ps:
-            p.requires_grad_(True)
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
-# %% ../../nbs/models/05_translator.ipynb #c20
+# %% ../../nbs/models/05_translator.ipynb #c022
 def translation_terms(
-    u: Unit,
-    stage: FitTranslator,
+    unit: Unit,  # `G`, `F` and their discriminators
+    stage: FitTranslator,  # Weights of cycle and identity
     y: Tensor,  # Source images `(B, C, H, W)` in [-1, 1]
     x: Tensor,  # Target images `(B, C, H, W)` in [-1, 1]
 ) -> tuple:  # Terms by name; `(fake_t, fake_s)`
     "Eq. 1, the generators' part"
-    fake_t, fake_s = u.G(y), u.F(x)
-    rec_s, rec_t = u.F(fake_t), u.G(fake_s)
-    t = dict(
-        adv_t=adversarial(u.D_t(fake_t)),
-        adv_s=adversarial(u.D_s(fake_s)),
+    fake_t, fake_s = unit.G(y), unit.F(x)
+    rec_s, rec_t = unit.F(fake_t), unit.G(fake_s)
+    terms = dict(
+        adv_t=adversarial(unit.D_t(fake_t)),
+        adv_s=adversarial(unit.D_s(fake_s)),
         cycle_s=stage.cycle * l1_loss(rec_s.float(), y),
         cycle_t=stage.cycle * l1_loss(rec_t.float(), x),
     )
     if stage.identity:
-        t |= dict(
-            identity_t=stage.identity * l1_loss(u.G(x).float(), x),
-            identity_s=stage.identity * l1_loss(u.F(y).float(), y),
-        )
-    return t, (fake_t, fake_s)
+        terms['identity_t'] = stage.identity * l1_loss(unit.G(x).float(), x)
+        terms['identity_s'] = stage.identity * l1_loss(unit.F(y).float(), y)
+    return terms, (fake_t, fake_s)
 
-# %% ../../nbs/models/05_translator.ipynb #c22
-def standardised(x: Tensor) -> Tensor:  # `(B, C, H, W)`
+# %% ../../nbs/models/05_translator.ipynb #c024
+def standardised(
+    x: Tensor,  # `(B, C, H, W)`
+) -> Tensor:  # `(B, C, H, W)`
     "Each channel with mean 0 and variance 1 over the batch: what a batch norm without memory does"
-    return (x - x.mean((0, 2, 3), keepdim=True)) / (
-        x.var((0, 2, 3), unbiased=False, keepdim=True) + 1e-5
-    ).sqrt()
+    over = (0, 2, 3)
+    variance = x.var(over, unbiased=False, keepdim=True)
+    return (x - x.mean(over, keepdim=True)) / (variance + 1e-5).sqrt()
 
 
 def seen_by(
-    stage: FitTranslator,
-    preset: Preset,
-    fake_t: Tensor,
-    x: Tensor,  # Translated and target images `(B, C, H, W)`
+    stage: FitTranslator,  # Noise, and whether batches are standardised
+    preset: Preset,  # Shift and flip
+    fake_t: Tensor,  # Translated images `(B, C, H, W)`
+    x: Tensor,  # Target images `(B, C, H, W)`
     rng: torch.Generator,  # Of augmentation and noise
-) -> Tensor:  # `(2B, C, H, W)`
+) -> Tensor:  # `(2B, C, H, W)`, translations first
     "What the predictor reads"
     x = x.to(fake_t.dtype)
     if stage.standardise:
         fake_t, x = standardised(fake_t), standardised(x)
     seen = augment(torch.cat([fake_t, x]), preset.shift, preset.flip, rng)
-    return (
-        seen + stage.noise * torch.randn(seen.shape, generator=rng).to(seen)
-        if stage.noise
-        else seen
-    )
+    if stage.noise:
+        seen = seen + stage.noise * torch.randn(seen.shape, generator=rng).to(seen)
+    return seen
 
-# %% ../../nbs/models/05_translator.ipynb #c25
+# %% ../../nbs/models/05_translator.ipynb #c028
+@dataclass
+class Labelled:
+    "What eq. 2 is about: images with labels, and how much of its gradient reaches them"
+
+    fake_t: Tensor  # Translated images `(B, C, H, W)`
+    r: Tensor  # Standardised labels `(B,)` of their source subjects
+    x: Tensor  # Target images `(B, C, H, W)` in [-1, 1]
+    r_x: Tensor  # Their standardised labels `(B,)`
+    weight: float  # lambda on standardised labels
+
+
 def prediction_terms(
-    P: nn.Module,
-    stage: FitTranslator,
-    preset: Preset,
-    fake_t: Tensor,
-    r: Tensor,  # Translated images `(B, C, H, W)` and standardised labels `(B,)` of their source subjects
-    x: Tensor,
-    r_x: Tensor,  # Target images and their labels
-    weight: float,  # lambda on standardised labels
+    P: nn.Module,  # The predictor
+    stage: FitTranslator,  # Reduction and form of guidance
+    preset: Preset,  # Augmentation
+    data: Labelled,  # Images and labels
     rng: torch.Generator,  # Of the augmentation
     other: nn.Module = None,  # The network whose gradient guides; by default `P`
-) -> dict:
+) -> dict:  # Terms by name
     "Eq. 2: squared errors (or cross-entropies) on translated and on real target images"
     total = torch.mean if stage.reduction == 'mean' else torch.sum
-    error = lambda net, x, r: total(label_loss(net(x), r))
-    seen, n = seen_by(stage, preset, guide(fake_t, weight), x, rng), len(r)
-    e = label_loss(P(seen if other is None else seen.detach()), torch.cat([r, r_x]))
-    terms = dict(pred_s=total(e[:n]), pred_t=total(e[n:]))
-    if stage.guide == 'target' and other is not None:
-        terms['guide_t'] = error(other.train(), seen[n:].detach(), r_x)
-    if other is not None and weight:
+    seen = seen_by(stage, preset, guide(data.fake_t, data.weight), data.x, rng)
+    read = P(seen if other is None else seen.detach())
+    errors = label_loss(read, torch.cat([data.r, data.r_x]))
+    n = len(data.r)
+    terms = dict(pred_s=total(errors[:n]), pred_t=total(errors[n:]))
+    if other is None:
+        return terms
+    if stage.guide == 'target':
+        read = other.train()(seen[n:].detach())
+        terms['guide_t'] = total(label_loss(read, data.r_x))
+    if data.weight:
         with frozen(other):
-            terms['guide_s'] = error(other.eval(), seen[:n], r)
+            terms['guide_s'] = total(label_loss(other.eval()(seen[:n]), data.r))
     return terms
 
-# %% ../../nbs/models/05_translator.ipynb #c28
+# %% ../../nbs/models/05_translator.ipynb #c033
+def _adam(parameters, lr, **betas):
+    return torch.optim.Adam(parameters, lr, fused=True, **betas)
+
+
+def _layout(device):
+    "Channels last pays on GPUs, not on CPUs"
+    on_gpu = torch.device(device).type == 'cuda'
+    return torch.channels_last if on_gpu else torch.contiguous_format
+
+
 class Joint:
-    "All that a translator run trains and remembers: units, predictor, optimisers, replay buffers, averages"
+    "All that a translator run trains and remembers: units, predictor, optimisers, buffers, averages"
 
     def __init__(
         self,
-        stage: FitTranslator,
-        preset: Preset,
+        stage: FitTranslator,  # What is trained
+        preset: Preset,  # Sizes and rates
         *key,  # Names the random streams: seed and split
         steps: int = 0,  # Updates in all
-        device='cpu',
+        device='cpu',  # Where it trains
         predictor: bool = True,  # Whether to train `P` beside the translator
         classes: int = 0,  # How many the label has, 0 where it is a number
     ):
-        self.stage, self.preset, self.key, self.steps, self.device, self.step = (
-            stage,
-            preset,
-            key,
-            steps,
-            device,
-            0,
-        )
-        layout = (
-            torch.channels_last
-            if torch.device(device).type == 'cuda'
-            else torch.contiguous_format
-        )  # pays on GPUs, not on CPUs
-        self.units = nn.ModuleDict({n: Unit(preset, *key, n) for n in pools_of(stage)}).to(
-            device, memory_format=layout
-        )
-        make = lambda: make_predictor(
-            **(dict(stage.predictor) or preset.predictor), n_out=classes or 1
-        )
-        self.P = seeded(make, *key, 'P').to(device) if predictor else None
-        adam = lambda ps, lr, **k: torch.optim.Adam(ps, lr, fused=True, **k)
-        self.opt = dict(
-            g=adam(
-                [p for u in self.units.values() for p in u.generators()],
-                preset.lr,
-                betas=(0.5, 0.999),
-            ),
-            d=adam(
-                [p for u in self.units.values() for p in u.discriminators()],
-                preset.lr,
-                betas=(0.5, 0.999),
-            ),
-        )
-        if predictor:
-            self.opt['p'] = adam(self.P.parameters(), preset.lr_predictor)
-        self.guide = self._guide() if predictor and stage.guidance == 'attached' else None
-        if self.guide and stage.guide == 'target':
-            self.opt['guide'] = adam(self.guide.parameters(), preset.lr_predictor)
-        self.rates = {n: o.param_groups[0]['lr'] for n, o in self.opt.items()}
-        self.replay = {n: (Replay(preset.replay), Replay(preset.replay)) for n in self.units}
-        self.ema = (
-            {n: [p.detach().clone() for p in u.G.parameters()] for n, u in self.units.items()}
-            if preset.ema
-            else {}
-        )
+        self.stage, self.preset, self.key = stage, preset, key
+        self.steps, self.device, self.step = steps, device, 0
+        units = {name: Unit(preset, *key, name) for name in pools_of(stage)}
+        self.units = nn.ModuleDict(units).to(device, memory_format=_layout(device))
+        self.P = self._predictor(classes or 1).to(device) if predictor else None
+        attached = predictor and stage.guidance == 'attached'
+        # the network whose gradient guides, if that is not `P`: it starts as a copy
+        own = attached and stage.guide != 'joint'
+        self.guide = copy.deepcopy(self.P) if own else None
+        self.opt = self._optimisers()
+        self.rates = {name: opt.param_groups[0]['lr'] for name, opt in self.opt.items()}
+        size = preset.replay
+        self.replay = {name: (Replay(size), Replay(size)) for name in self.units}
+        self.ema = self._averages() if preset.ema else {}
 
-    def _guide(self):  # Starts as a copy of `P`
-        "The network whose gradient guides, if that is not `P`"
-        return None if self.stage.guide == 'joint' else copy.deepcopy(self.P)
+    def _predictor(self, outputs):
+        named = dict(self.stage.predictor) or self.preset.predictor
 
-# %% ../../nbs/models/05_translator.ipynb #c30
+        def make():
+            return make_predictor(**named, n_out=outputs)
+
+        return seeded(make, *self.key, 'P')
+
+    def _optimisers(self):
+        preset, betas = self.preset, (0.5, 0.999)
+        generators, discriminators = [], []
+        for unit in self.units.values():
+            generators += unit.generators()
+            discriminators += unit.discriminators()
+        opt = dict(
+            g=_adam(generators, preset.lr, betas=betas),
+            d=_adam(discriminators, preset.lr, betas=betas),
+        )
+        if self.P is not None:
+            opt['p'] = _adam(self.P.parameters(), preset.lr_predictor)
+        if self.guide is not None and self.stage.guide == 'target':
+            opt['guide'] = _adam(self.guide.parameters(), preset.lr_predictor)
+        return opt
+
+    def _averages(self):
+        "Copies of the generators' weights"
+        averages = {}
+        for name, unit in self.units.items():
+            averages[name] = [weight.detach().clone() for weight in unit.G.parameters()]
+        return averages
+
+    def judges(self) -> list:  # Discriminators of all units
+        pairs = [(unit.D_t, unit.D_s) for unit in self.units.values()]
+        return [judge for pair in pairs for judge in pair]
+
+# %% ../../nbs/models/05_translator.ipynb #c035
 def balanced(
     fake_t: Tensor,  # Translations, which eq. 1 will send a gradient
     grad: Tensor,  # The predictor's gradient on them
     weight: float,  # Its norm relative to that of eq. 1
 ):
     "Add the predictor's gradient to that of eq. 1 as soon as that is known"
-    fake_t.register_hook(
-        lambda g: (
-            g
-            + (
-                weight * g.float().norm() / grad.float().norm().clamp(min=1e-20) * grad.float()
-            ).to(g.dtype)
-        )
-    )
 
-# %% ../../nbs/models/05_translator.ipynb #c33
-def joint_step(
-    j: Joint,
-    batch: dict,  # unit name -> (source images, labels, target images, labels)
-    weight: float,  # lambda on standardised labels, now
-    precision: str = 'fp32',
-) -> dict:  # Every term by name, detached scalars
-    "One update of generators and predictor, then one of the discriminators (eq. 3)"
-    rng, terms, fakes = (torch.Generator().manual_seed(stream(*j.key, 'step', j.step)), {}, {})
-    mine, judges = (j.opt.keys() - {'d'}, [n for u in j.units.values() for n in (u.D_t, u.D_s)])
-    for k in mine:
-        j.opt[k].zero_grad()
-    with frozen(*judges), autocast(precision, j.device):
-        for n, u in j.units.items():
-            y, r, x, r_x = batch[n]
-            t, fakes[n] = translation_terms(u, j.stage, y, x)
-            add_terms(terms, t)
-            if j.P is not None:
-                add_terms(terms, predict_beside(j, fakes[n][0], r, x, r_x, weight, rng))
-    sum(terms.values()).backward()
-    for k in sorted(mine):
-        j.opt[k].step()
+    def with_guidance(g):
+        size = grad.float().norm().clamp(min=1e-20)
+        added = weight * g.float().norm() / size * grad.float()
+        return g + added.to(g.dtype)
 
-    rng, d = torch.Generator().manual_seed(stream(*j.key, 'replay', j.step)), {}
-    with autocast(precision, j.device):
-        for n, u in j.units.items():
-            (fake_t, fake_s), (old_t, old_s), (y, _, x, _) = (fakes[n], j.replay[n], batch[n])
-            add_terms(
-                d,
-                dict(
-                    D_t=judge(u.D_t, x, old_t(fake_t, rng)),
-                    D_s=judge(u.D_s, y, old_s(fake_s, rng)),
-                ),
-            )
-    j.opt['d'].zero_grad()
-    sum(d.values()).backward()
-    j.opt['d'].step()
-    average(j)
-    return {k: v.detach() for k, v in (terms | d).items()}
+    fake_t.register_hook(with_guidance)
 
-
-def predict_beside(j: Joint, fake_t, r, x, r_x, weight: float, rng) -> dict:
+# %% ../../nbs/models/05_translator.ipynb #c037
+def predict_beside(
+    j: Joint,  # The run
+    data: Labelled,  # Images and labels
+    rng: torch.Generator,  # Of the augmentation
+) -> dict:  # Terms by name
     "Eq. 2 as a part of eq. 3; balanced guidance needs its gradient first"
-    if not (j.stage.balance and weight):
-        return prediction_terms(j.P, j.stage, j.preset, fake_t, r, x, r_x, weight, rng, j.guide)
-    leaf = fake_t.detach().requires_grad_()
-    terms = prediction_terms(j.P, j.stage, j.preset, leaf, r, x, r_x, 1.0, rng, j.guide)
+    if not (j.stage.balance and data.weight):
+        return prediction_terms(j.P, j.stage, j.preset, data, rng, j.guide)
+    leaf = data.fake_t.detach().requires_grad_()
+    alone = Labelled(leaf, data.r, data.x, data.r_x, 1.0)
+    terms = prediction_terms(j.P, j.stage, j.preset, alone, rng, j.guide)
     sum(terms.values()).backward()
-    balanced(fake_t, leaf.grad, weight)
-    return {k: v.detach() for k, v in terms.items()}
+    balanced(data.fake_t, leaf.grad, data.weight)
+    return {name: term.detach() for name, term in terms.items()}
 
-# %% ../../nbs/models/05_translator.ipynb #c34
+
+def judge(
+    D: nn.Module,  # A discriminator
+    real: Tensor,  # `(B, C, H, W)` in [-1, 1]
+    fake: Tensor,  # `(B, C, H, W)`
+) -> Tensor:  # A scalar
+    """A discriminator's loss; real and fake images share one pass, as its norms treat each image
+    alone"""
+    scores = D(torch.cat([real, fake.to(real.dtype)]))
+    return discriminate(*scores.chunk(2))
+
+
+def add_terms(
+    total: dict,  # Sums by name; changed
+    more: dict,  # What is added
+):
+    "Sum `more` into `total` by name"
+    for name, term in more.items():
+        total[name] = total[name] + term if name in total else term
+
+# %% ../../nbs/models/05_translator.ipynb #c039
 GUIDE_DECAY = 0.98  # Of the moving average of `P` that may guide
 
 
-def judge(D: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    "A discriminator's loss; real and fake images share one pass (its norms treat each image alone)"
-    return discriminate(*D(torch.cat([real, fake.to(real.dtype)])).chunk(2))
-
-
-def add_terms(total: dict, more: dict):
-    "Sum `more` into `total` by name"
-    for k, v in more.items():
-        total[k] = total[k] + v if k in total else v
-
-
 @torch.no_grad()
-def average(j: Joint):
-    "Moving average of the generators' weights, corrected for its start: `ema` is reached from below"
-    d = min(j.preset.ema, (1 + j.step) / (10 + j.step))
-    for n, avg in j.ema.items():
-        torch._foreach_lerp_(avg, list(j.units[n].G.parameters()), 1 - d)
-    if j.guide is not None and j.stage.guide == 'average':
-        torch._foreach_lerp_(
-            list(j.guide.parameters()),
-            list(j.P.parameters()),
-            1 - min(GUIDE_DECAY, (1 + j.step) / (10 + j.step)),
-        )
-        for a, b in zip(j.guide.buffers(), j.P.buffers()):
-            a.copy_(b)
+def average(
+    j: Joint,  # The run
+):
+    "Moving averages of the generators' weights and of the guide, corrected for their start"
+    at_start = (1 + j.step) / (10 + j.step)
+    decay = min(j.preset.ema, at_start)
+    for name, weights in j.ema.items():
+        torch._foreach_lerp_(weights, list(j.units[name].G.parameters()), 1 - decay)
+    if j.guide is None or j.stage.guide != 'average':
+        return
+    kept, now = list(j.guide.parameters()), list(j.P.parameters())
+    torch._foreach_lerp_(kept, now, 1 - min(GUIDE_DECAY, at_start))
+    for one, other in zip(j.guide.buffers(), j.P.buffers()):
+        one.copy_(other)
 
-# %% ../../nbs/models/05_translator.ipynb #c39
-def rate(step: int, steps: int, decay_from: float) -> float:
+# %% ../../nbs/models/05_translator.ipynb #c041
+def generator_terms(
+    j: Joint,  # The run
+    batch: dict,  # unit name -> (source images, labels, target images, labels)
+    weight: float,  # lambda on standardised labels, now
+    precision: str,  # `'fp32'` or `'bf16'`
+) -> tuple:  # Terms by name; unit name -> `(fake_t, fake_s)`
+    "Eq. 3: what generators and predictor minimise together"
+    rng = torch.Generator().manual_seed(stream(*j.key, 'step', j.step))
+    terms, fakes = {}, {}
+    with frozen(*j.judges()), autocast(precision, j.device):
+        for name, unit in j.units.items():
+            y, r, x, r_x = batch[name]
+            own, fakes[name] = translation_terms(unit, j.stage, y, x)
+            add_terms(terms, own)
+            if j.P is not None:
+                data = Labelled(fakes[name][0], r, x, r_x, weight)
+                add_terms(terms, predict_beside(j, data, rng))
+    return terms, fakes
+
+
+def discriminator_terms(
+    j: Joint,  # The run
+    batch: dict,  # As in `generator_terms`
+    fakes: dict,  # unit name -> `(fake_t, fake_s)`
+    precision: str,  # `'fp32'` or `'bf16'`
+) -> dict:  # Terms by name
+    "What the discriminators minimise, fakes coming from their buffers"
+    rng = torch.Generator().manual_seed(stream(*j.key, 'replay', j.step))
+    terms = {}
+    with autocast(precision, j.device):
+        for name, unit in j.units.items():
+            y, _, x, _ = batch[name]
+            (fake_t, fake_s), (old_t, old_s) = fakes[name], j.replay[name]
+            on_target = judge(unit.D_t, x, old_t(fake_t, rng))
+            on_source = judge(unit.D_s, y, old_s(fake_s, rng))
+            add_terms(terms, dict(D_t=on_target, D_s=on_source))
+    return terms
+
+# %% ../../nbs/models/05_translator.ipynb #c042
+def joint_step(
+    j: Joint,  # The run
+    batch: dict,  # unit name -> (source images, labels, target images, labels)
+    weight: float,  # lambda on standardised labels, now
+    precision: str = 'fp32',  # `'fp32'` or `'bf16'`
+) -> dict:  # Every term by name, detached scalars
+    "One update of generators and predictor, then one of the discriminators (eq. 3)"
+    learners = [opt for name, opt in sorted(j.opt.items()) if name != 'd']
+    for opt in learners:
+        opt.zero_grad()
+    terms, fakes = generator_terms(j, batch, weight, precision)
+    sum(terms.values()).backward()
+    for opt in learners:
+        opt.step()
+    judged = discriminator_terms(j, batch, fakes, precision)
+    j.opt['d'].zero_grad()
+    sum(judged.values()).backward()
+    j.opt['d'].step()
+    average(j)
+    return {name: term.detach() for name, term in (terms | judged).items()}
+
+# %% ../../nbs/models/05_translator.ipynb #c047
+def rate(
+    step: int,  # From 0
+    steps: int,  # In all
+    decay_from: float,  # Fraction of the steps
+) -> float:
     "Factor of the learning rates: 1, and from `decay_from` of the steps on linear towards 0"
     flat = int(decay_from * steps)
     return 1.0 if step < flat else 1 - (step - flat) / (steps - flat)
@@ -381,86 +473,223 @@ def rate(step: int, steps: int, decay_from: float) -> float:
 class Sampler:
     "Training images of a run and the batch of every step"
 
-    def __init__(self, stage, batch, source, target, *key):
-        self.b, self.target = batch, target
-        self.source = {
-            n: tuple(join(v) for v in zip(*[source[s] for s in ss]))
-            for n, ss in pools_of(stage).items()
-        }
-        self.order = {
-            n: (Shuffle(len(y), *key, n, 'source'), Shuffle(len(target[0]), *key, n, 'target'))
-            for n, (y, _) in self.source.items()
-        }
+    def __init__(
+        self,
+        stage: FitTranslator,  # Which sources share a unit
+        batch: int,  # Images of each side
+        source: dict,  # source cohort -> (images, labels)
+        target: tuple,  # (images, labels)
+        *key,  # Names the random streams
+    ):
+        self.batch, self.target = batch, target
+        self.source, self.order = {}, {}
+        for name, pool in pools_of(stage).items():
+            together = zip(*[source[cohort] for cohort in pool])
+            images, labels = (join(parts) for parts in together)
+            self.source[name] = images, labels
+            of_source = Shuffle(len(images), *key, name, 'source')
+            self.order[name] = of_source, Shuffle(len(target[0]), *key, name, 'target')
 
-    def __call__(self, step):
-        pick = lambda data, o: tuple(d[o(step * self.b, self.b).to(d.device)] for d in data)
-        return {
-            n: (*pick(self.source[n], o_s), *pick(self.target, o_t))
-            for n, (o_s, o_t) in self.order.items()
-        }
+    def __call__(
+        self,
+        step: int,  # From 0
+    ) -> dict:  # unit name -> (source images, labels, target images, labels)
+        batches = {}
+        for name, (of_source, of_target) in self.order.items():
+            mine = self._picked(self.source[name], of_source, step)
+            batches[name] = (*mine, *self._picked(self.target, of_target, step))
+        return batches
+
+    def _picked(self, data, order, step):
+        rows = order(step * self.batch, self.batch)
+        return tuple(part[rows.to(part.device)] for part in data)
 
     @property
     def epoch(self):
         "Steps per pass over the larger side"
-        return -(
-            -max(len(self.target[0]), *(len(y) for y, _ in self.source.values())) // self.b
-        )
+        sizes = [len(images) for images, _ in self.source.values()]
+        return -(-max(len(self.target[0]), *sizes) // self.batch)
 
-# %% ../../nbs/models/05_translator.ipynb #c41
-def state_of(j: Joint) -> dict:
+# %% ../../nbs/models/05_translator.ipynb #c050
+def state_of(
+    j: Joint,  # The run
+) -> dict:
     "Everything of a run that has a memory, as tensors and plain values"
+    buffers = {name: [one.images for one in pair] for name, pair in j.replay.items()}
     return dict(
         step=j.step,
         units=j.units.state_dict(),
         P=j.P.state_dict() if j.P else {},
         guide=j.guide.state_dict() if j.guide else {},
-        opt={k: o.state_dict() for k, o in j.opt.items()},
+        opt={name: opt.state_dict() for name, opt in j.opt.items()},
         ema=j.ema,
-        replay={n: [b.images for b in bs] for n, bs in j.replay.items()},
+        replay=buffers,
     )
 
 
-def restore(j: Joint, state: dict):
-    "Put a state back into a run of the same declaration"
+def restore(
+    j: Joint,  # A run of the same declaration; changed
+    state: dict,  # Result of `state_of`
+):
+    "Put a state back into a run"
     j.units.load_state_dict(state['units'])
     if j.P:
         j.P.load_state_dict(state['P'])
     if j.guide:
         j.guide.load_state_dict(state['guide'])
-    for k, o in j.opt.items():
-        o.load_state_dict(state['opt'][k])
-    for n, bs in j.replay.items():
-        for b, images in zip(bs, state['replay'][n]):
-            b.images = [i.to(j.device) for i in images]
-    j.step, j.ema = (
-        state['step'],
-        {n: [p.to(j.device) for p in ps] for n, ps in state['ema'].items()},
-    )
+    for name, opt in j.opt.items():
+        opt.load_state_dict(state['opt'][name])
+    for name, pair in j.replay.items():
+        for buffer, images in zip(pair, state['replay'][name]):
+            buffer.images = [image.to(j.device) for image in images]
+    j.step = state['step']
+    for name, weights in state['ema'].items():
+        j.ema[name] = [weight.to(j.device) for weight in weights]
 
-# %% ../../nbs/models/05_translator.ipynb #c42
-def read_checkpoint(path, key: str) -> dict:
-    "A run's saved state; `InputError` naming the file if it is damaged or belongs to another declaration"
+
+def read_checkpoint(
+    path,  # File
+    key: str,  # Of the run that it must belong to
+) -> dict:
+    "A run's saved state; `InputError` if the file is damaged or belongs to another declaration"
     try:
         state = torch.load(path, weights_only=True, map_location='cpu')
-    except Exception as e:
+    except Exception as error:
         raise InputError(
-            f"{path}: not a readable checkpoint ({type(e).__name__}). Delete it and run the same command again: training starts anew"
+            f'{path}: not a readable checkpoint ({type(error).__name__}). '
+            'Delete it and run the same command again: training starts anew'
         ) from None
     if state.get('key') != key:
         raise InputError(
-            f"{path}: this checkpoint was made by another run ({state.get('key')}, expected {key}). Delete it and run the same command again"
+            f'{path}: this checkpoint was made by another run '
+            f'({state.get("key")}, expected {key}). Delete it and run the same command again'
         )
     return state
 
-# %% ../../nbs/models/05_translator.ipynb #c43
+# %% ../../nbs/models/05_translator.ipynb #c051
+def check_finite(
+    terms: dict,  # Losses by name
+    step: int,  # Where training is
+):
+    "`InputError` if a loss is not a number: what follows would be noise"
+    bad = [name for name, value in terms.items() if not np.isfinite(value)]
+    if bad:
+        raise InputError(
+            f'training diverged: {", ".join(bad)} not finite by step {step}. '
+            "Lower lr or the weight of guidance, or use precision='fp32'"
+        )
+
+# %% ../../nbs/models/05_translator.ipynb #c053
+def copy_net(
+    net: nn.Module,  # Any network
+) -> nn.Module:
+    "An independent copy in evaluation mode"
+    return copy.deepcopy(net).eval()
+
+
+def _averaged(j, name):
+    "A unit's `G` with its averaged weights, where they are kept"
+    G = copy_net(j.units[name].G)
+    if j.ema:
+        for weight, kept in zip(G.parameters(), j.ema[name]):
+            weight.data.copy_(kept)
+    return G
+
+
+def translators(
+    j: Joint,  # The run
+) -> dict:  # source cohort -> (`G`, `F`) in evaluation mode
+    "The generators that make a run's translations"
+    found = {}
+    for name, pool in pools_of(j.stage).items():
+        pair = _averaged(j, name), j.units[name].F.eval()
+        found |= dict.fromkeys(pool, pair)
+    return found
+
+
+@torch.no_grad()
+def apply_net(
+    net: nn.Module,  # A generator
+    x: Tensor,  # `(N, C, H, W)` in [-1, 1]
+    batch: int = 64,  # Images at a time
+    device: str = 'cpu',  # Where the network is
+) -> Tensor:  # `(N, C', H, W)` in fp32 on the CPU
+    "A generator's images, batch by batch, in fp32"
+    return torch.cat([net(part.to(device)).float().cpu() for part in x.split(batch)])
+
+# %% ../../nbs/models/05_translator.ipynb #c054
+def _norm_batches(j, sample, batches):
+    "What the predictor sees, translated by the averaged generators"
+    rng = torch.Generator().manual_seed(stream(*j.key, 'norms'))
+    generators = {name: _averaged(j, name) for name in pools_of(j.stage)}
+    for step in range(min(batches, j.steps)):
+        for name, (y, _, x, _) in sample(step).items():
+            yield seen_by(j.stage, j.preset, generators[name](y), x, rng)
+
+
+@torch.no_grad()
+def settle(
+    j: Joint,  # A run that has ended
+    sample: Sampler,  # Its batches
+    batches: int = 64,  # Batches that are averaged over
+):
+    "Precise batch norms for the joint predictor"
+    update_bn(_norm_batches(j, sample, batches), j.P)
+
+# %% ../../nbs/models/05_translator.ipynb #c056
+def _parts_of(source, target):
+    "All images and labels in small pieces, for a hash"
+    for tensors in (*source.values(), target):
+        for tensor in tensors:
+            for part in tensor.split(256):
+                yield part.cpu().numpy()
+
+
+def _one_step(j, sample, steps, sd, precision):
+    "Rates and random numbers of a step, and the step"
+    for name, opt in j.opt.items():
+        factor = rate(j.step, steps, j.preset.decay_from)
+        opt.param_groups[0]['lr'] = j.rates[name] * factor
+    torch.manual_seed(stream(*j.key, 'dropout', j.step))
+    weight = guidance_weight(j.stage, j.preset, j.step, steps, sd)
+    terms = joint_step(j, sample(j.step), weight, precision)
+    j.step += 1
+    return terms
+
+
+class _Checkpoint:
+    "The file that a run saves to now and then, and goes on from"
+
+    def __init__(self, path, key, every):
+        self.path, self.key, self.every = path, key, every
+        self.last = time.monotonic()
+
+    def resume(self, j):
+        "History up to where the run stopped"
+        if not self.path or not Path(self.path).exists():
+            return []
+        state = read_checkpoint(self.path, self.key)
+        restore(j, state)
+        return [tuple(row) for row in state['history']]
+
+    def save(self, j, history, now):
+        "Write the file if it is time, or if it must be now"
+        due = now or time.monotonic() - self.last > self.every
+        if not self.path or not due:
+            return
+        with atomic(self.path) as part:
+            torch.save(state_of(j) | dict(key=self.key, history=history), part)
+        self.last = time.monotonic()
+
+# %% ../../nbs/models/05_translator.ipynb #c057
 def fit_translator(
-    stage: FitTranslator,
-    preset: Preset,
-    source: dict,  # source cohort -> (images `(N, C, H, W)` in [-1, 1], standardised labels `(N,)`), training subjects
+    stage: FitTranslator,  # What is trained
+    preset: Preset,  # Sizes, rates and steps
+    source: dict,  # cohort -> (images `(N, C, H, W)` in [-1, 1], standardised labels `(N,)`)
     target: tuple,  # The same for the target's training subjects
     sd: float,  # `Standard.scale` of the target's labels: their standard deviation, in their unit
     *key,  # Names the random streams: seed and split
-    device: str = 'cpu',
+    device: str = 'cpu',  # Where it trains
     checkpoint: Path = None,  # File to save to now and then, and to go on from
     every: float = 30.0,  # Seconds between checkpoints
     stop: int = None,  # Pause after this many steps, with a checkpoint
@@ -470,133 +699,36 @@ def fit_translator(
     progress=None,  # Called with (step, steps) at every row
     track=None,  # Called with (step, losses by name) at every row
 ) -> tuple:  # `Joint`; history rows `(step, name, value)`
-    "Train translator and joint predictor, or go on where the checkpoint stopped"
-    source = {s: tuple(t.to(device) for t in source[s]) for s in stage.sources}
-    sample = Sampler(stage, preset.batch, source, tuple(t.to(device) for t in target), *key)
+    """Train translator and joint predictor, or go on where the checkpoint stopped; `InputError` if
+    a loss is not finite or the checkpoint is another run's"""
+    source = {name: tuple(part.to(device) for part in source[name]) for name in stage.sources}
+    on_device = tuple(part.to(device) for part in target)
+    sample = Sampler(stage, preset.batch, source, on_device, *key)
     steps = preset.steps or preset.epochs * sample.epoch
-    j, history, precision = (
-        Joint(
-            stage,
-            preset,
-            *key,
-            steps=steps,
-            device=device,
-            predictor=predictor,
-            classes=classes,
-        ),
-        [],
-        precision_of(preset.precision, device),
-    )
-    ident = digest(
-        repr((stage, preset, key, sd, classes)),
-        (
-            b.cpu().numpy()
-            for ts in (*source.values(), target)
-            for t in ts
-            for b in t.split(256)
-        ),
-    )
-    if checkpoint and Path(checkpoint).exists():
-        state = read_checkpoint(checkpoint, ident)
-        restore(j, state)
-        history = [tuple(h) for h in state['history']]
-
-    def save():
-        with atomic(checkpoint) as tmp:
-            torch.save(state_of(j) | dict(key=ident, history=history), tmp)
-
-    sums, last = {}, time.monotonic()
+    more = dict(steps=steps, device=device, predictor=predictor, classes=classes)
+    j = Joint(stage, preset, *key, **more)
+    precision = precision_of(preset.precision, device)
+    ident = digest(repr((stage, preset, key, sd, classes)), _parts_of(source, target))
+    saved = _Checkpoint(checkpoint, ident, every)
+    history, sums = saved.resume(j), {}
     with torch.random.fork_rng(devices=[]):
         while j.step < steps:
-            for k, o in j.opt.items():
-                o.param_groups[0]['lr'] = j.rates[k] * rate(j.step, steps, preset.decay_from)
-            torch.manual_seed(stream(*key, 'dropout', j.step))
-            add_terms(
-                sums,
-                joint_step(
-                    j,
-                    sample(j.step),
-                    guidance_weight(stage, preset, j.step, steps, sd),
-                    precision,
-                ),
-            )
-            j.step += 1
-            if j.step % log == 0 or j.step == steps:
-                k = (j.step - 1) % log + 1
-                row = {n: v.item() / k for n, v in sums.items()}
-                sums = {}
-                check_finite(row, j.step)
-                history += [(j.step, n, v) for n, v in row.items()]
-                if progress:
-                    progress(j.step, steps)
-                if track:
-                    track(j.step, row)
-                paused = stop and j.step >= stop
-                if checkpoint and (
-                    paused or j.step == steps or time.monotonic() - last > every
-                ):
-                    save()
-                    last = time.monotonic()
-                if paused:
-                    break
+            add_terms(sums, _one_step(j, sample, steps, sd, precision))
+            if j.step % log and j.step != steps:
+                continue
+            counted = (j.step - 1) % log + 1
+            row = {name: value.item() / counted for name, value in sums.items()}
+            sums = {}
+            check_finite(row, j.step)
+            history += [(j.step, name, value) for name, value in row.items()]
+            if progress:
+                progress(j.step, steps)
+            if track:
+                track(j.step, row)
+            paused = bool(stop and j.step >= stop)
+            saved.save(j, history, paused or j.step == steps)
+            if paused:
+                break
         if predictor and j.step == steps:
             settle(j, sample)
     return j, history
-
-# %% ../../nbs/models/05_translator.ipynb #c44
-def check_finite(terms: dict, step: int):
-    "Raise if a loss is not a number: what follows would be noise"
-    bad = [k for k, v in terms.items() if not np.isfinite(v)]
-    if bad:
-        raise InputError(
-            f"training diverged: {', '.join(bad)} not finite by step {step}. Lower lr or the weight of guidance, or use precision='fp32'"
-        )
-
-# %% ../../nbs/models/05_translator.ipynb #c46
-def translators(j: Joint) -> dict:  # source cohort -> (`G`, `F`) in evaluation mode
-    "The generators that make a run's translations"
-    res = {}
-    for n, ss in pools_of(j.stage).items():
-        G = copy_net(j.units[n].G)
-        if j.ema:
-            for p, a in zip(G.parameters(), j.ema[n]):
-                p.data.copy_(a)
-        res |= {s: (G, j.units[n].F.eval()) for s in ss}
-    return res
-
-
-def copy_net(net: nn.Module) -> nn.Module:
-    "An independent copy in evaluation mode"
-    return copy.deepcopy(net).eval()
-
-
-@torch.no_grad()
-def apply_net(
-    net: nn.Module,  # A generator
-    x: Tensor,  # `(N, C, H, W)` in [-1, 1]
-    batch: int = 64,
-    device: str = 'cpu',
-) -> Tensor:  # `(N, C', H, W)` in fp32 on the CPU
-    "A generator's images, batch by batch, in fp32"
-    return torch.cat([net(b.to(device)).float().cpu() for b in x.split(batch)])
-
-# %% ../../nbs/models/05_translator.ipynb #c48
-@torch.no_grad()
-def settle(
-    j: Joint,
-    sample: Sampler,
-    batches: int = 64,  # Batches that are averaged over
-):
-    "Precise batch norms for the joint predictor"
-    rng, G = (
-        torch.Generator().manual_seed(stream(*j.key, 'norms')),
-        {n: g for n, ss in pools_of(j.stage).items() for g in [translators(j)[ss[0]][0]]},
-    )
-    update_bn(
-        (
-            seen_by(j.stage, j.preset, G[n](y), x, rng)
-            for t in range(min(batches, j.steps))
-            for n, (y, _, x, _) in sample(t).items()
-        ),
-        j.P,
-    )
