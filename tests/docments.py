@@ -35,6 +35,8 @@ def parameters(thing):
         return list(thing._fields)
     if inspect.isclass(thing) and not inspect.isfunction(thing.__init__):
         return []
+    if inspect.isclass(thing) and '__init__' not in vars(thing):
+        return []  # that of its base class
     given = list(inspect.signature(thing).parameters)
     return [p for p in given if p not in ('self', 'cls')]
 

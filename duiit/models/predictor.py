@@ -4,76 +4,82 @@
 
 # %% auto #0
 __all__ = ['PAPER_SD', 'TASKS', 'Standard', 'label_loss', 'augment', 'has_bf16', 'precision_of', 'autocast', 'default_device',
-           'Shuffle', 'Encoded', 'join', 'Batches', 'Reverse', 'dann_ramp', 'Pooled', 'Multitask', 'Adversarial',
+           'Shuffle', 'Encoded', 'join', 'Batches', 'Pooled', 'Multitask', 'Reverse', 'dann_ramp', 'Adversarial',
            'published_schedule', 'Cast', 'fit_predictor', 'predict_labels', 'label_error', 'domain_accuracy']
 
-# %% ../../nbs/models/04_predictor.ipynb #c2
-import contextlib, copy
+# %% ../../nbs/models/04_predictor.ipynb #c002
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 import numpy as np, torch
 from fastai.callback.core import Callback
 from fastai.callback.schedule import ParamScheduler, SchedLin, SchedNo, combine_scheds
 from fastai.data.core import DataLoaders
-from fastai.learner import Learner, Recorder
+from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, pad
 from torch.optim.swa_utils import update_bn
-from ..data.units import Norm
 from ..core import InputError, check_in
-from .nets import make_predictor, parts_of, seeded, stream
+from .nets import parts_of, stream
 
-# %% ../../nbs/models/04_predictor.ipynb #c5
-PAPER_SD = 20.0  # Years, about, in the paper's CT: its lambda on squared years is 400 times as much on squared standardised years, and that is what a cross-entropy gets
+# %% ../../nbs/models/04_predictor.ipynb #c005
+PAPER_SD = 20.0  # Years, about, in the paper's CT
 
 
 @dataclass(frozen=True)
 class Standard:
     "Labels with mean 0 and sd 1 over the target training images; classes stay the numbers that they are"
 
-    mean: float
-    sd: float
+    mean: float  # In the label's unit
+    sd: float  # In the label's unit
     classes: int = 0  # How many, 0 where a label is a number
 
     @classmethod
-    def fit(cls, label, classes: int = 0):
-        "From the labels of the target training images alone"
+    def fit(
+        cls,
+        label,  # `(N,)` labels of the target training images alone
+        classes: int = 0,  # How many, 0 where a label is a number
+    ):
+        "From training labels; `InputError` if they are all equal"
         label = np.asarray(label, float)
         if not label.std() > 0:
             raise InputError(
-                f"all {len(label)} training labels equal {label[:1]}: there is nothing to predict"
+                f'all {len(label)} training labels equal {label[:1]}: there is nothing to predict'
             )
-        return (
-            cls(0.0, 1.0, classes) if classes else cls(float(label.mean()), float(label.std()))
-        )
+        if classes:
+            return cls(0.0, 1.0, classes)
+        return cls(float(label.mean()), float(label.std()))
 
     @property
     def scale(self):
-        return (
-            PAPER_SD if self.classes else self.sd
-        )  # By which lambda is put on the scale of what `P` learns
+        "By which lambda is put on the scale of what `P` learns"
+        return PAPER_SD if self.classes else self.sd
 
-    def encode(self, r):
+    def encode(
+        self,
+        r,  # Labels in their unit
+    ):  # Standardised labels
         return (r - self.mean) / self.sd
 
-    def decode(self, z):
+    def decode(
+        self,
+        z,  # Standardised labels
+    ):  # Labels in their unit
         return z * self.sd + self.mean
 
-# %% ../../nbs/models/04_predictor.ipynb #c7
+# %% ../../nbs/models/04_predictor.ipynb #c008
 def label_loss(
     out: Tensor,  # `(B, 1)` standardised labels, or `(B, K)` logits of K classes
     y: Tensor,  # `(B,)` standardised labels, or numbers of classes
 ) -> Tensor:  # `(B,)`
     "The loss of eq. 2: squared error, or the cross-entropy of classes"
     out = out.to(y.dtype)
-    return (
-        (out[:, 0] - y) ** 2
-        if out.shape[1] == 1
-        else cross_entropy(out, y.long(), reduction='none')
-    )
+    if out.shape[1] == 1:
+        return (out[:, 0] - y) ** 2
+    return cross_entropy(out, y.long(), reduction='none')
 
-# %% ../../nbs/models/04_predictor.ipynb #c10
+# %% ../../nbs/models/04_predictor.ipynb #c011
 def augment(
     x: Tensor,  # Images `(B, C, H, W)` in [-1, 1]
     shift: int,  # Largest shift in px, filled with -1 (air)
@@ -81,36 +87,47 @@ def augment(
     rng: torch.Generator,  # Source of randomness, on the CPU
 ) -> Tensor:  # `(B, C, H, W)`
     "Each image shifted by whole pixels and perhaps flipped"
-    b, _, h, w = x.shape
+    n, _, height, width = x.shape
     if flip:
-        x = torch.where(
-            (torch.rand(b, 1, 1, 1, generator=rng) < 0.5).to(x.device), x.flip(-1), x
-        )
+        turned = torch.rand(n, 1, 1, 1, generator=rng) < 0.5
+        x = torch.where(turned.to(x.device), x.flip(-1), x)
     if not shift:
         return x
-    o = torch.randint(0, 2 * shift + 1, (b, 2), generator=rng).tolist()
+    corners = torch.randint(0, 2 * shift + 1, (n, 2), generator=rng).tolist()
     x = pad(x, (shift,) * 4, value=-1.0)
-    return torch.stack([x[i, :, r : r + h, c : c + w] for i, (r, c) in enumerate(o)])
+    moved = []
+    for image, (row, column) in zip(x, corners):
+        moved.append(image[:, row : row + height, column : column + width])
+    return torch.stack(moved)
 
-# %% ../../nbs/models/04_predictor.ipynb #c13
-def has_bf16(device='cpu') -> bool:
+# %% ../../nbs/models/04_predictor.ipynb #c015
+def has_bf16(
+    device='cpu',  # `'cpu'`, `'cuda'` or a `torch.device`
+) -> bool:
     "Whether `device` multiplies bf16 matrices in hardware"
-    if torch.device(device).type == 'cuda':
+    kind = torch.device(device).type
+    if kind == 'cuda':
         return torch.cuda.is_bf16_supported()
-    probes = [
-        getattr(torch.cpu, n, None)
-        for n in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
-    ]
-    return torch.device(device).type == 'cpu' and any(p() for p in probes if p)
+    names = ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
+    probes = [getattr(torch.cpu, name, None) for name in names]
+    return kind == 'cpu' and any(probe() for probe in probes if probe)
 
 
-def precision_of(precision: str, device) -> str:
-    "`'fp32'` or `'bf16'` for a wish of `'auto'`, `'fp32'` or `'bf16'`"
+def precision_of(
+    precision: str,  # `'auto'`, `'fp32'` or `'bf16'`
+    device,  # Where it will compute
+) -> str:  # `'fp32'` or `'bf16'`
+    "The precision for a wish"
     check_in('precision', precision, ('auto', 'fp32', 'bf16'))
-    return precision if precision != 'auto' else 'bf16' if has_bf16(device) else 'fp32'
+    if precision != 'auto':
+        return precision
+    return 'bf16' if has_bf16(device) else 'fp32'
 
 
-def autocast(precision: str, device):
+def autocast(
+    precision: str,  # `'fp32'` or `'bf16'`
+    device,  # Where it computes
+):
     "The context in which a step computes"
     if precision == 'fp32':
         return contextlib.nullcontext()
@@ -121,43 +138,46 @@ def default_device() -> str:
     "The GPU where there is one"
     return 'cuda' if torch.cuda.is_available() else 'cpu'
 
-# %% ../../nbs/models/04_predictor.ipynb #c16
+# %% ../../nbs/models/04_predictor.ipynb #c018
 class Shuffle:
-    "An endless stream of indices below `n`: one random permutation after another, addressable by position"
+    "An endless stream of indices: one random permutation after another, addressable by position"
 
-    def __init__(self, n: int, *key):
-        self.n, self.key, self.epoch = n, key, None
+    def __init__(
+        self,
+        n: int,  # Indices are below it
+        *key,  # Names the random stream
+    ):
+        self.n, self.key = n, key
+        self.epoch = None
 
-    def _perm(self, epoch):
+    def _permutation(self, epoch):
         if epoch != self.epoch:
-            self.epoch, self.perm = (
-                epoch,
-                torch.randperm(
-                    self.n, generator=torch.Generator().manual_seed(stream(*self.key, epoch))
-                ),
-            )
-        return self.perm
+            rng = torch.Generator().manual_seed(stream(*self.key, epoch))
+            self.epoch, self.order = epoch, torch.randperm(self.n, generator=rng)
+        return self.order
 
     def __call__(
-        self, start: int, b: int
+        self,
+        start: int,  # First position
+        b: int,  # How many
     ) -> Tensor:  # `(b,)` indices at positions `start` to `start+b`
-        return torch.stack(
-            [self._perm(i // self.n)[i % self.n] for i in range(start, start + b)]
-        )
+        places = range(start, start + b)
+        return torch.stack([self._permutation(i // self.n)[i % self.n] for i in places])
 
-# %% ../../nbs/models/04_predictor.ipynb #c19
+# %% ../../nbs/models/04_predictor.ipynb #c021
 class Encoded:
     "Rows of cohorts as networks read them, `(N, 1, H, W)` in [-1, 1]; indexing gives tensors"
 
     device = torch.device('cpu')
 
-    def __init__(self, *parts):
-        self.parts = [
-            (images, np.asarray(rows), norm) for images, rows, norm in parts
-        ]  # (images `(n, H, W)`, rows, `Norm`)
+    def __init__(
+        self,
+        *parts,  # (images `(n, H, W)`, rows, `Norm`), one after another
+    ):
+        self.parts = [(images, np.asarray(rows), norm) for images, rows, norm in parts]
 
     def __len__(self):
-        return sum(len(r) for _, r, _ in self.parts)
+        return sum(len(rows) for _, rows, _ in self.parts)
 
     @property
     def shape(self):
@@ -167,233 +187,294 @@ class Encoded:
         if isinstance(i, Tensor):
             i = i.numpy()  # NumPy takes a tensor of one index for a number
         if len(self.parts) == 1:
-            images, rows, norm = self.parts[0]
-            return torch.from_numpy(
-                np.ascontiguousarray(norm.encode(images[rows[i]]), np.float32)
-            )[:, None]
+            return self._of_one(i)
         i = np.arange(len(self))[i]
-        out, start = torch.empty(len(i), *self.shape[1:]), 0
+        found = torch.empty(len(i), *self.shape[1:])
+        start = 0
         for part in self.parts:
-            mine = (i >= start) & (i < start + len(part[1]))
-            out[torch.from_numpy(mine)] = Encoded(part)[i[mine] - start]
-            start += len(part[1])
-        return out
+            end = start + len(part[1])
+            mine = (i >= start) & (i < end)
+            found[torch.from_numpy(mine)] = Encoded(part)[i[mine] - start]
+            start = end
+        return found
 
-    def split(self, b: int):
-        return (self[k : k + b] for k in range(0, len(self), b))
+    def _of_one(self, i):
+        images, rows, norm = self.parts[0]
+        encoded = np.ascontiguousarray(norm.encode(images[rows[i]]), np.float32)
+        return torch.from_numpy(encoded)[:, None]
 
-    def to(self, device):
+    def split(
+        self,
+        b: int,  # Images at a time
+    ):  # Tensors
+        return (self[start : start + b] for start in range(0, len(self), b))
+
+    def to(
+        self,
+        device,  # Where they are needed
+    ):  # Itself on the CPU, a tensor elsewhere
         return self if torch.device(device).type == 'cpu' else self[:].to(device)
 
 
-def join(xs) -> Tensor:  # or `Encoded`
+def join(
+    parts,  # Tensors, or `Encoded`
+):  # A tensor, or `Encoded`
     "Images one after another"
-    return (
-        torch.cat(xs)
-        if isinstance(xs[0], Tensor)
-        else Encoded(*(p for x in xs for p in x.parts))
-    )
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts)
+    return Encoded(*(piece for part in parts for piece in part.parts))
 
-# %% ../../nbs/models/04_predictor.ipynb #c21
+# %% ../../nbs/models/04_predictor.ipynb #c024
+def _check_batch(batch, sets):
+    "`InputError` if a batch is too small for its training sets, or for a batch norm"
+    least = max(2, sets)
+    if batch >= least:
+        return
+    need = f'{sets} training sets share it' if sets > 1 else 'batch norms need two images'
+    raise InputError(f'refit_batch={batch}: {need}, so at least {least} is needed')
+
+
 class Batches:
-    "`steps` augmented batches of `batch` images, shared equally among `pools` of (images, labels); targets are `(B, 2)`: label and number of the pool"
+    "Augmented batches, shared equally among pools; targets are `(B, 2)`: label and number of the pool"
 
-    def __init__(self, pools, steps: int, batch: int, shift: int, flip: bool, *key):
-        self.pools, self.steps, self.batch, self.shift, self.flip, self.key = (
-            pools,
-            steps,
-            batch,
-            shift,
-            flip,
-            key,
-        )
-        if batch < max(2, len(pools)):
-            need = (
-                f"{len(pools)} training sets share it"
-                if len(pools) > 1
-                else "batch norms need two images"
-            )
-            raise InputError(
-                f"refit_batch={batch}: {need}, so at least {max(2, len(pools))} is needed"
-            )
-        self.order = [Shuffle(len(x), *key, i) for i, (x, _) in enumerate(pools)]
+    def __init__(
+        self,
+        pools,  # (images `(N, C, H, W)`, labels `(N,)`) of each training set
+        steps: int,  # How many batches
+        batch: int,  # Images in each
+        shift: int,  # Augmentation, px
+        flip: bool,  # Augmentation
+        *key,  # Names the random streams
+    ):
+        _check_batch(batch, len(pools))
+        self.pools, self.steps, self.batch = pools, steps, batch
+        self.shift, self.flip, self.key = shift, flip, key
+        self.order = [Shuffle(len(images), *key, i) for i, (images, _) in enumerate(pools)]
 
     def __len__(self):
         return self.steps
 
+    def _drawn(self, number, step):
+        "Images and targets of one pool in one step"
+        images, labels = self.pools[number]
+        sets = len(self.pools)
+        share = self.batch // sets + (number < self.batch % sets)
+        rows = self.order[number](step * share, share)
+        y = labels[rows]
+        return images[rows], torch.stack([y, torch.full_like(y, number)], 1)
+
     def __iter__(self):
-        k = len(self.pools)
-        share = [self.batch // k + (i < self.batch % k) for i in range(k)]
-        for t in range(self.steps):
-            rng = torch.Generator().manual_seed(stream(*self.key, 'augment', t))
-            xy = [
-                (x[i], torch.stack([y[i], torch.full_like(y[i], n)], 1))
-                for n, ((x, y), o, b) in enumerate(zip(self.pools, self.order, share))
-                for i in [o(t * b, b)]
-            ]
-            x, y = map(torch.cat, zip(*xy))
+        for step in range(self.steps):
+            rng = torch.Generator().manual_seed(stream(*self.key, 'augment', step))
+            drawn = [self._drawn(number, step) for number in range(len(self.pools))]
+            x, y = map(torch.cat, zip(*drawn))
             yield augment(x, self.shift, self.flip, rng), y
 
-# %% ../../nbs/models/04_predictor.ipynb #c24
-class Reverse(torch.autograd.Function):
-    "Identity forward, gradient times `-w` backward"
-
-    @staticmethod
-    def forward(ctx, x, w):
-        ctx.w = w
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, g):
-        return -ctx.w * g, None
-
-
-def dann_ramp(
-    p: float,  # Part of the training that is done, 0 to 1
-) -> float:  # 0 at the start, towards 1
-    "The published weight of the reversed gradient"
-    return float(2 / (1 + np.exp(-10 * p)) - 1)
-
-# %% ../../nbs/models/04_predictor.ipynb #c26
+# %% ../../nbs/models/04_predictor.ipynb #c028
 class Pooled(nn.Module):
     "One output (or one per class) for every set"
 
-    def __init__(self, make, sets: int, classes: int = 0):
+    def __init__(
+        self,
+        make,  # Makes a network from its number of outputs
+        sets: int,  # Training sets
+        classes: int = 0,  # How many the label has, 0 where it is a number
+    ):
         super().__init__()
-        self.width, self.progress = classes or 1, 0.0
+        self.width = classes or 1
+        self.progress = 0.0  # part of the training that is done
         self.net = make(self.heads(sets) * self.width)
 
-    def heads(self, sets):
+    def heads(
+        self,
+        sets: int,  # Training sets
+    ) -> int:
         return 1
 
-    def forward(self, x):
+    def forward(
+        self,
+        x: Tensor,  # `(B, C, H, W)` in [-1, 1]
+    ) -> Tensor:  # `(B, outputs)`
         return self.net(x)
 
-    def loss(self, pred, y, k):
+    def loss(
+        self,
+        pred: Tensor,  # `(B, outputs)`
+        y: Tensor,  # `(B,)` labels
+        k: Tensor,  # `(B,)` numbers of the training sets
+    ) -> Tensor:  # A scalar
         return label_loss(pred, y).mean()
 
 
 class Multitask(Pooled):
     "A head per set"
 
-    def heads(self, sets):
+    def heads(
+        self,
+        sets: int,  # Training sets
+    ) -> int:
         return sets
 
-    def loss(self, pred, y, k):
-        return label_loss(
-            pred.unflatten(1, (-1, self.width))[torch.arange(len(k)), k], y
-        ).mean()
+    def loss(
+        self,
+        pred: Tensor,  # `(B, outputs)`
+        y: Tensor,  # `(B,)` labels
+        k: Tensor,  # `(B,)` numbers of the training sets
+    ) -> Tensor:  # A scalar
+        by_head = pred.unflatten(1, (-1, self.width))
+        return label_loss(by_head[torch.arange(len(k)), k], y).mean()
+
+# %% ../../nbs/models/04_predictor.ipynb #c033
+class Reverse(torch.autograd.Function):
+    "Identity forward, gradient times `-w` backward"
+
+    @staticmethod
+    def forward(
+        ctx,  # Of autograd
+        x: Tensor,  # Features
+        w: float,  # Weight
+    ) -> Tensor:
+        ctx.w = w
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(
+        ctx,  # Of autograd
+        g: Tensor,  # Gradient
+    ):
+        return -ctx.w * g, None
+
+
+def dann_ramp(
+    p: float,  # Part of the training that is done, 0 to 1
+) -> float:  # 0 at the start, towards 1
+    "The published weight of the reversed gradient (Ganin et al. 2016)"
+    return float(2 / (1 + np.exp(-10 * p)) - 1)
 
 
 class Adversarial(Pooled):
-    "One output (or one per class) for every set, from features that should not tell the first set from the others"
+    "One output (or one per class) for every set, from features that should not tell the first set"
 
-    def __init__(self, make, sets: int, classes: int = 0, width: int = 32):
+    def __init__(
+        self,
+        make,  # Makes a network from its number of outputs
+        sets: int,  # Training sets
+        classes: int = 0,  # How many the label has, 0 where it is a number
+        width: int = 32,  # Hidden units of the domain classifier
+    ):
         super().__init__(make, sets, classes)
-        n = parts_of(self.net)[1][-1].in_features
-        self.domain = nn.Sequential(nn.Linear(n, width), nn.ReLU(), nn.Linear(width, 1))
+        _, head = parts_of(self.net)
+        features = head[-1].in_features
+        self.domain = nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, 1))
 
-    def forward(self, x):
+    def forward(
+        self,
+        x: Tensor,  # `(B, C, H, W)` in [-1, 1]
+    ) -> Tensor:  # `(B, outputs + 1)`: the last one is the domain's logit
         body, head = parts_of(self.net)
-        f = body(x)
-        return torch.cat([head(f), self.domain(Reverse.apply(f, dann_ramp(self.progress)))], 1)
+        features = body(x)
+        reversed_ = Reverse.apply(features, dann_ramp(self.progress))
+        return torch.cat([head(features), self.domain(reversed_)], 1)
 
-    def loss(self, pred, y, k):
-        return label_loss(pred[:, :-1], y).mean() + binary_cross_entropy_with_logits(
-            pred[:, -1], (k > 0).to(pred)
-        )
+    def loss(
+        self,
+        pred: Tensor,  # `(B, outputs + 1)`
+        y: Tensor,  # `(B,)` labels
+        k: Tensor,  # `(B,)` numbers of the training sets
+    ) -> Tensor:  # A scalar
+        domain = binary_cross_entropy_with_logits(pred[:, -1], (k > 0).to(pred))
+        return label_loss(pred[:, :-1], y).mean() + domain
 
 
 TASKS = dict(pooled=Pooled, multitask=Multitask, adversarial=Adversarial)
 
-# %% ../../nbs/models/04_predictor.ipynb #c29
-def published_schedule(lr: float, decay_from: float):
-    "Constant `lr`, from the fraction `decay_from` of the steps on linear to 0, as a fastai scheduler"
-    return ParamScheduler(
-        {
-            'lr': combine_scheds(
-                [decay_from, 1 - decay_from], [SchedNo(lr, lr), SchedLin(lr, 0.0)]
-            )
-        }
-    )
+# %% ../../nbs/models/04_predictor.ipynb #c038
+def published_schedule(
+    lr: float,  # Adam's rate before it decays
+    decay_from: float,  # Fraction of the steps
+):  # fastai's `ParamScheduler`
+    "Constant `lr`, from the fraction `decay_from` of the steps on linear to 0"
+    parts = [decay_from, 1 - decay_from]
+    return ParamScheduler({'lr': combine_scheds(parts, [SchedNo(lr, lr), SchedLin(lr, 0.0)])})
 
 
 class Cast(Callback):
-    "Forward passes under autocast, loss in fp32; keeps the loss of every step and tells the task how far training is"
+    """Forward passes under autocast, loss in fp32; keeps the loss of every step and tells the task
+    how far training is"""
 
-    def __init__(self, precision, device):
-        self.ctx, self.losses = partial(autocast, precision, device), []
+    def __init__(
+        self,
+        precision: str,  # `'fp32'` or `'bf16'`
+        device,  # Where it computes
+    ):
+        self.make, self.losses = partial(autocast, precision, device), []
 
     def before_batch(self):
         self.learn.model.progress = self.pct_train
-        self.c = self.ctx()
-        self.c.__enter__()
+        self.context = self.make()
+        self.context.__enter__()
 
     def after_pred(self):
-        self.c.__exit__(None, None, None)
+        self.context.__exit__(None, None, None)
         self.learn.pred = self.pred.float()
 
     def after_loss(self):
         self.losses.append(self.loss.detach())
 
-# %% ../../nbs/models/04_predictor.ipynb #c31
+# %% ../../nbs/models/04_predictor.ipynb #c041
 def fit_predictor(
-    task: nn.Module,  # One of `TASKS`, which holds the network
-    pools: list,  # Training sets: (images `(N, C, H, W)` in [-1, 1], standardised labels `(N,)`), each with an equal share of every batch
+    task: nn.Module,  # One of `TASKS`, which holds the network; changed
+    pools: list,  # Training sets: (images `(N, C, H, W)` in [-1, 1], standardised labels `(N,)`)
     steps: int,  # Updates
     *key,  # Names the random stream
-    batch: int = 16,  # Images per update
+    batch: int = 16,  # Images per update, an equal share of each training set
     lr: float = 1e-3,  # Adam's rate before it decays
     decay_from: float = 0.5,  # Fraction of the steps at constant rate
-    shift: int = 4,
+    shift: int = 4,  # Augmentation, px
     flip: bool = True,  # Augmentation
-    precision: str = 'fp32',
-    device: str = 'cpu',
+    precision: str = 'fp32',  # `'fp32'` or `'bf16'`
+    device: str = 'cpu',  # Where it trains
 ) -> list:  # The loss of every step
     "Train the task's network in place on frozen images with a fastai `Learner`"
-    pools = [(x.to(device), y.to(device)) for x, y in pools]
-    dl = Batches(pools, steps, batch, shift, flip, *key)
+    pools = [(images.to(device), labels.to(device)) for images, labels in pools]
+    looks = batch, shift, flip
     cast = Cast(precision, device)
+
+    def loss(pred, target):
+        return task.loss(pred, target[:, 0], target[:, 1].long())
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(*key, 'dropout'))
         learn = Learner(
-            DataLoaders(dl, [], device=device),
+            DataLoaders(Batches(pools, steps, *looks, *key), [], device=device),
             task,
-            loss_func=lambda pred, t: task.loss(pred, t[:, 0], t[:, 1].long()),
+            loss_func=loss,
             cbs=cast,
             train_bn=True,
             opt_func=partial(OptimWrapper, opt=torch.optim.Adam, fused=True),
         )
         with learn.no_bar(), learn.no_logging():
             learn.fit(1, lr, wd=0.0, cbs=published_schedule(lr, decay_from))
-        update_bn(
-            (
-                x
-                for x, _ in Batches(
-                    pools, max(1, min(steps, 64)), batch, shift, flip, *key, 'norms'
-                )
-            ),
-            task,
-        )
+        for_norms = Batches(pools, max(1, min(steps, 64)), *looks, *key, 'norms')
+        update_bn((images for images, _ in for_norms), task)
     return torch.stack(cast.losses).tolist()
 
-# %% ../../nbs/models/04_predictor.ipynb #c32
+# %% ../../nbs/models/04_predictor.ipynb #c042
 @torch.no_grad()
 def predict_labels(
     net: nn.Module,  # `P`
     x: Tensor,  # `(N, C, H, W)` in [-1, 1]
     standard: Standard,  # Undoes the standardisation
-    batch: int = 128,
-    device: str = 'cpu',
+    batch: int = 128,  # Images at a time
+    device: str = 'cpu',  # Where it computes
 ) -> np.ndarray:  # `(N,)` labels in their own unit, or `(N, K)` probabilities of classes
     "Predicted labels, always in fp32: the first output, or the first per class"
     net = net.eval().to(device)
-    out = torch.cat([net(b.to(device)).float().cpu() for b in x.split(batch)]).double()
-    return (
-        out[:, : standard.classes].softmax(1).numpy()
-        if standard.classes
-        else standard.decode(out[:, 0].numpy())
-    )
+    outputs = [net(part.to(device)).float().cpu() for part in x.split(batch)]
+    out = torch.cat(outputs).double()
+    if standard.classes:
+        return out[:, : standard.classes].softmax(1).numpy()
+    return standard.decode(out[:, 0].numpy())
 
 
 def label_error(
@@ -402,17 +483,22 @@ def label_error(
     classes: int = 0,  # How many, 0 where a label is a number
 ) -> float:  # In squared label units, or nats
     "Mean squared error, or mean cross-entropy of classes"
-    return float(
-        -np.log(np.clip(pred[np.arange(len(label)), np.asarray(label, int)], 1e-7, 1)).mean()
-        if classes
-        else ((pred - label) ** 2).mean()
-    )
+    if not classes:
+        return float(((pred - label) ** 2).mean())
+    given = pred[np.arange(len(label)), np.asarray(label, int)]
+    return float(-np.log(np.clip(given, 1e-7, 1)).mean())
 
-# %% ../../nbs/models/04_predictor.ipynb #c42
+# %% ../../nbs/models/04_predictor.ipynb #c055
+def _features(body, pair):
+    "Features of target and source images, and which is which"
+    parts = [body(part).numpy() for images in pair for part in images.split(128)]
+    return np.concatenate(parts), np.repeat([0, 1], [len(images) for images in pair])
+
+
 @torch.no_grad()
 def domain_accuracy(
     net: nn.Module,  # A predictor
-    train: tuple,  # Target and source images `(N, C, H, W)` in [-1, 1] from which the classifier learns
+    train: tuple,  # Target and source images `(N, C, H, W)` from which the classifier learns
     test: tuple,  # Others, on which it is judged
 ) -> float:  # Mean of both sides' share of right answers; 0.5: the features do not tell
     "How well a logistic regression on the predictor's features tells target from source images"
@@ -422,12 +508,8 @@ def domain_accuracy(
     from sklearn.preprocessing import StandardScaler
 
     body, _ = parts_of(net.eval().cpu())
-    f = lambda xs: (
-        np.concatenate([body(b).numpy() for x in xs for b in x.split(128)]),
-        np.repeat([0, 1], [len(x) for x in xs]),
-    )
-    (a, i), (b, j) = f(train), f(test)
-    fit = make_pipeline(
-        StandardScaler(), LogisticRegression(class_weight='balanced', max_iter=1000)
-    ).fit(a, i)
-    return float(balanced_accuracy_score(j, fit.predict(b)))
+    features, domain = _features(body, train)
+    unseen, truth = _features(body, test)
+    regression = LogisticRegression(class_weight='balanced', max_iter=1000)
+    classifier = make_pipeline(StandardScaler(), regression).fit(features, domain)
+    return float(balanced_accuracy_score(truth, classifier.predict(unseen)))
