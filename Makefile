@@ -5,6 +5,7 @@
 #   make study-real                                   the same on a few real scans, fetched first
 #   make test                                         set up, run every notebook as a test and the repository checks
 #   make reference [STUDY=name]                       copy a study's small tables to reports/reference
+#   make notebooks [NB=nbs/...]                       execute all notebooks, or some, and save what they show
 #   make style                                        format the code, and say in numbers how it reads
 #   make bench                                        ratios of speed, printed from interleaved runs
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -25,7 +26,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS := 1
 unexport PYTHONPATH
 
-.PHONY: help study locked-study study-real reference test style bench
+.PHONY: help study locked-study study-real reference test notebooks style bench
 .DEFAULT_GOAL := help
 help: ; @sed -n 's/^#  //p' Makefile
 
@@ -63,6 +64,9 @@ reference:
 
 test: .venv/ready
 	@python -m pytest -n 2 --dist worksteal -q tests
+
+notebooks: .venv/ready
+	@python tests/notebooks.py $(NB)
 
 style: .venv/ready
 	@ruff format --quiet .

@@ -3,13 +3,16 @@
 # seconds, about: two workers end together when what takes long begins first
 LONG = {
     'test_study.py': 200,
-    '15_runs': 100,
-    '12_translator': 70,
-    '18_report': 70,
-    '13_judge': 55,
-    '90_anatomy': 45,
-    '06_dicom': 40,
-    '03_phantom': 35,
+    'study/07_runs': 100,
+    '10_minutes': 90,
+    'models/05_translator': 70,
+    'report/07_page': 70,
+    'models/06_judge': 55,
+    'ingest/09_trials': 50,
+    'data/90_anatomy': 45,
+    'report/01_stats': 40,
+    'data/07_phantom': 30,
+    'papermill/': 25,
     'test_notebooks.py': 20,
 }
 

@@ -37,14 +37,23 @@ def parameters(thing):
         return []
     if inspect.isclass(thing) and '__init__' not in vars(thing):
         return []  # that of its base class
-    given = list(inspect.signature(thing).parameters)
-    return [p for p in given if p not in ('self', 'cls')]
+    given = inspect.signature(thing).parameters.values()
+    named = [p.name for p in given if p.kind is not p.VAR_KEYWORD]
+    return [name for name in named if name not in ('self', 'cls')]
+
+
+def fields(thing):
+    "Fields of a named tuple that have a comment"
+    lines = inspect.getsource(thing).splitlines()
+    return {line.split(':')[0].strip() for line in lines if ':' in line and '#' in line}
 
 
 def explained(thing):
     "Parameters that have a comment"
+    if inspect.isclass(thing) and issubclass(thing, tuple):
+        return fields(thing)
     if inspect.isclass(thing) and not dataclasses.is_dataclass(thing):
-        thing = thing if issubclass(thing, tuple) else thing.__init__
+        thing = thing.__init__
     try:
         comments = docments(thing, returns=False)
     except (TypeError, OSError):

@@ -97,6 +97,8 @@ def tidied(output, draw):
         return None
     output.pop('execution_count', None)
     data = output.get('data', {})
+    if len(data) > 1 and 'text/plain' in data:
+        data['text/plain'] = re.sub(r' at 0x[0-9a-f]+', '', data['text/plain'])
     if draw and PLOTLY in data:
         data['image/png'] = picture_of(data[PLOTLY])
     if 'image/png' in data:
