@@ -7,7 +7,7 @@ __all__ = ['START', 'SCORE', 'COMMANDS', 'cohort', 'recipe_options', 'compare', 
            'report', 'expected', 'line', 'timed', 'step_seconds', 'cost', 'progress', 'states', 'sweep', 'gpus',
            'take_slot', 'slot', 'translate', 'predict', 'describe', 'main']
 
-# %% ../nbs/91_cli.ipynb #c2
+# %% ../nbs/91_cli.ipynb #c002
 import json, os, shlex, signal, sys, time
 from argparse import SUPPRESS
 from inspect import signature
@@ -25,7 +25,7 @@ from duiit.study.arms import (
     STUDIES,
 )
 
-# %% ../nbs/91_cli.ipynb #c5
+# %% ../nbs/91_cli.ipynb #c005
 def cohort(
     recipe: str,  # Name of a data set, or folder for your own data; `duiit cohort` lists them
     raw: str,  # Folder or zip of the download
@@ -46,7 +46,10 @@ def cohort(
     )
 
 
-def recipe_options(p, name):  # Its help lists them too
+def recipe_options(
+    p,  # Parser of the command
+    name,  # Its help lists them too
+):
     "Add the arguments of a recipe to the parser of `duiit cohort`"
     from duiit.ingest.folder import RECIPES
 
@@ -80,7 +83,7 @@ def compare(
             table.to_csv(tmp, index=False)
     print(text)
 
-# %% ../nbs/91_cli.ipynb #c6
+# %% ../nbs/91_cli.ipynb #c006
 def cohorts(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
@@ -120,7 +123,10 @@ def claim(
     write_text(mark, mine + '\n')
 
 
-def drop_notebooks(study, folder: Path):
+def drop_notebooks(
+    study,  # The study
+    folder: Path,  # Folder of its report
+):
     "An executed notebook stands for finished runs: it goes if one of them does not count, and the engine makes it again"
     left = set(due(folder))
     for name, runs in notebooks_of(study).items():
@@ -161,7 +167,7 @@ def run(
 
         print(fit(s, arm, split, reports, device, progress))
 
-# %% ../nbs/91_cli.ipynb #c7
+# %% ../nbs/91_cli.ipynb #c007
 def report(
     study: str,  # Name of a study, or its folder
     reports: str = 'reports',  # Folder of all studies' results
@@ -177,7 +183,7 @@ def report(
     )
     print(f"Report: {write_report(folder)}")
 
-# %% ../nbs/91_cli.ipynb #c9
+# %% ../nbs/91_cli.ipynb #c009
 def expected(
     rows: dict,  # (run, split) -> what `run.json` or `pulse.json` says, empty if neither is there
     long=frozenset(),  # Runs that train a translator
@@ -221,14 +227,17 @@ def line(
     )
     return f"[{'#' * int(20 * share):.<20}] {share:4.0%}  {done} of {len(rows)} runs done{f', {failed} failed' if failed else ''}{f', {stale} stale' if stale else ''}, {busy} at work{left}"
 
-# %% ../nbs/91_cli.ipynb #c12
+# %% ../nbs/91_cli.ipynb #c012
 START, SCORE = (
     10.0,
     12.0,
 )  # Seconds: a notebook's start, the measures of a translator's images
 
 
-def timed(f, times: int = 3) -> float:
+def timed(
+    f,  # A function without arguments
+    times: int = 3,  # How often it is called
+) -> float:
     "Seconds of a call after one to warm up: the least of a few"
     f()
     t = []
@@ -240,10 +249,10 @@ def timed(f, times: int = 3) -> float:
 
 
 def step_seconds(
-    stage,
-    preset,
+    stage,  # What is trained
+    preset,  # Sizes of the networks
     size: tuple,  # Pixels `(H, W)` of the study's images
-    device: str,
+    device: str,  # `'cpu'`, `'cuda'`
 ) -> float:
     "One update of what `stage` trains, on noise"
     import torch
@@ -287,7 +296,7 @@ def step_seconds(
     )
     return max(timed(go(8), 1) - timed(go(2), 1), 0) / 6
 
-# %% ../nbs/91_cli.ipynb #c13
+# %% ../nbs/91_cli.ipynb #c013
 def cost(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
@@ -322,7 +331,7 @@ def cost(
         f"From scratch about {total / jobs / 60:.0f} min on {jobs} at a time ({device}); what was finished stays, and the same command goes on after any interruption."
     )
 
-# %% ../nbs/91_cli.ipynb #c14
+# %% ../nbs/91_cli.ipynb #c014
 def progress(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
@@ -349,7 +358,10 @@ def progress(
         print(f'Report: {page}')
 
 
-def states(study, reports) -> dict:  # (run, split) -> what `_state` says
+def states(
+    study,  # Content of `study.json`
+    reports,  # (run, split) -> what `_state` says
+) -> dict:
     "How far every run of a study is, against what is declared"
     here = Path(reports) / study.name
     declared = read_json(here / 'study.json') if (here / 'study.json').exists() else {}
@@ -378,7 +390,7 @@ def _read(path):
     except (InputError, OSError):
         return {}
 
-# %% ../nbs/91_cli.ipynb #c16
+# %% ../nbs/91_cli.ipynb #c016
 def sweep(
     study: str,  # Name of a study or a study file, whose cohorts, splits and preset are used
     arm: str = 'mix-ct-mri',  # Name of an arm
@@ -442,7 +454,7 @@ def _sweep_of(study) -> dict:
     fields = yaml.safe_load(Path(study).read_text(encoding='utf-8'))
     return {k: v for k, v in fields.items() if k not in ('arms', 'sets', 'without', 'vary')}
 
-# %% ../nbs/91_cli.ipynb #c18
+# %% ../nbs/91_cli.ipynb #c018
 def gpus() -> list:  # Numbers (or names) as in `CUDA_VISIBLE_DEVICES`
     "The GPUs that this process may use"
     if (said := os.environ.get('CUDA_VISIBLE_DEVICES')) is not None:
@@ -490,7 +502,7 @@ def slot(argv: list):  # Becomes the command
         )
     os.execvp(command[0], command)
 
-# %% ../nbs/91_cli.ipynb #c23
+# %% ../nbs/91_cli.ipynb #c023
 def _say_odd(images, notes, most=5):
     "On stderr: what a reader had to assume, the first few odd images, and how many there are"
     for note in images.notes:
@@ -531,7 +543,7 @@ def translate(
         f"{out}: {len(fake)} slices of {fake.shape[1]}x{fake.shape[2]} px, {fake.min():.1f} to {fake.max():.1f} {unit}"
     )
 
-# %% ../nbs/91_cli.ipynb #c24
+# %% ../nbs/91_cli.ipynb #c024
 def predict(
     run: str,  # Folder of a trained run
     images: str,  # Cohort folder, or an image or volume file, in the target's unit
@@ -590,7 +602,7 @@ COMMANDS = {
     )
 }
 
-# %% ../nbs/91_cli.ipynb #c25
+# %% ../nbs/91_cli.ipynb #c025
 def main(argv=None) -> int:  # Exit status
     "`duiit COMMAND ...`: a user's mistake is one line on stderr and status 2; when nobody reads on, as behind `| head`, the end is silent"
     try:
@@ -676,6 +688,6 @@ def _hung_up() -> bool:
         os.dup2(nowhere, number)
     return bool(gone)
 
-# %% ../nbs/91_cli.ipynb #c26
+# %% ../nbs/91_cli.ipynb #c026
 if __name__ == '__main__' and '__file__' in globals():
     sys.exit(main())  # `python -m duiit.cli`

@@ -7,7 +7,7 @@ __all__ = ['BLANK', 'IN_YEAR', 'InputError', 'check_in', 'Unusable', 'atomic', '
            'plain', 'readings', 'number', 'is_date', 'no_number', 'years_of', 'provenance', 'check_parameters',
            'quiet_end', 'guard_torchvision']
 
-# %% ../nbs/00_core.ipynb #c2
+# %% ../nbs/00_core.ipynb #c002
 import difflib, hashlib, json, math, os, platform, re, subprocess, tempfile, unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 
-# %% ../nbs/00_core.ipynb #c5
+# %% ../nbs/00_core.ipynb #c005
 class InputError(ValueError):
     "A mistake in what the user gave: the message names the place, the value, what is allowed and what to do"
 
-# %% ../nbs/00_core.ipynb #c6
+# %% ../nbs/00_core.ipynb #c006
 def check_in(
     what: str,  # What is being chosen, e.g. `'arm'`
     value,  # The user's choice
@@ -33,7 +33,7 @@ def check_in(
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise InputError(f"unknown {what} {value!r}.{hint} Valid: {', '.join(map(str, valid))}")
 
-# %% ../nbs/00_core.ipynb #c9
+# %% ../nbs/00_core.ipynb #c009
 class Unusable(InputError):
     "A file or piece that cannot be used, with the reason by which the table of exclusions groups"
 
@@ -45,7 +45,7 @@ class Unusable(InputError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason, self.detail = reason, detail
 
-# %% ../nbs/00_core.ipynb #c11
+# %% ../nbs/00_core.ipynb #c011
 @contextmanager
 def atomic(
     path,  # Where the finished file shall stand; its folder is made
@@ -63,19 +63,27 @@ def atomic(
     finally:
         tmp.unlink(missing_ok=True)
 
-# %% ../nbs/00_core.ipynb #c12
-def write_text(path, text: str):
+# %% ../nbs/00_core.ipynb #c012
+def write_text(
+    path,  # File
+    text: str,  # Its content
+):
     "Write `text` to `path` atomically"
     with atomic(path) as tmp:
         tmp.write_text(text, encoding='utf-8')
 
 
-def write_json(path, obj):
+def write_json(
+    path,  # File
+    obj,  # What JSON can hold
+):
     "Write `obj` to `path` as JSON, atomically"
     write_text(path, json.dumps(obj, indent=1, ensure_ascii=False) + '\n')
 
 
-def read_json(path) -> dict:
+def read_json(
+    path,  # File
+) -> dict:
     "The JSON object in `path`; an `InputError` that names the file if it is missing or damaged"
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
@@ -86,7 +94,7 @@ def read_json(path) -> dict:
             f"{path}: not readable as JSON ({e}). Delete it and run the same command again"
         ) from None
 
-# %% ../nbs/00_core.ipynb #c16
+# %% ../nbs/00_core.ipynb #c016
 def digest(
     *parts,  # Strings, bytes, arrays, or iterators of them (read one by one); hashed in order with their lengths
 ) -> str:  # 16 hexadecimal digits
@@ -98,7 +106,7 @@ def digest(
         h.update(b)
     return h.hexdigest()[:16]
 
-# %% ../nbs/00_core.ipynb #c19
+# %% ../nbs/00_core.ipynb #c019
 _quotes = {'"': '"', "'": "'", '“': '”', '„': '“', '‘': '’', '«': '»'}
 
 
@@ -118,7 +126,7 @@ def plain(
         return text[1:-1].strip()
     return text[1:] if re.match(r"'\d", text) else text
 
-# %% ../nbs/00_core.ipynb #c22
+# %% ../nbs/00_core.ipynb #c022
 def _number_forms():
     "What a number looks like, by its decimal mark"
     forms = {}
@@ -161,7 +169,7 @@ def number(
         return math.nan if ',' in text else values['.']
     return values.get(decimal, next(iter(values.values()), math.nan))
 
-# %% ../nbs/00_core.ipynb #c25
+# %% ../nbs/00_core.ipynb #c025
 BLANK = {  # cells in small letters that say that there is no value
     '',
     'na',
@@ -224,7 +232,7 @@ def no_number(
         else f'not a number: {cell}'
     )
 
-# %% ../nbs/00_core.ipynb #c28
+# %% ../nbs/00_core.ipynb #c028
 IN_YEAR = dict(years=1.0, months=12.0, weeks=365.25 / 7, days=365.25)  # how many are a year
 _units = dict(
     years='y yr yrs year years yo y.o. y/o j jahr jahre',
@@ -246,7 +254,7 @@ def years_of(
         return math.nan, ''
     return number(said[1], decimal) / IN_YEAR[unit], unit
 
-# %% ../nbs/00_core.ipynb #c31
+# %% ../nbs/00_core.ipynb #c031
 _packages = (
     'duiit',
     'torch',
@@ -280,7 +288,7 @@ def _git(*args):
     except (OSError, subprocess.SubprocessError):
         return None
 
-# %% ../nbs/00_core.ipynb #c32
+# %% ../nbs/00_core.ipynb #c032
 def provenance() -> dict:  # `commit`, `dirty`, `python`, `platform` and `versions` by package
     "Which code, on which versions, is running"
     commit, status = (
@@ -295,7 +303,7 @@ def provenance() -> dict:  # `commit`, `dirty`, `python`, `platform` and `versio
         versions={p: _version(p) for p in _packages},
     )
 
-# %% ../nbs/00_core.ipynb #c34
+# %% ../nbs/00_core.ipynb #c034
 def check_parameters(
     names: dict,  # The notebook's `globals()`, before anything else is defined or imported
     **declared,  # Every parameter with its type
@@ -315,7 +323,7 @@ def check_parameters(
                 f"parameter {k}={v!r}: expected {t.__name__}, not {type(v).__name__}"
             )
 
-# %% ../nbs/00_core.ipynb #c37
+# %% ../nbs/00_core.ipynb #c037
 def quiet_end():
     "In a kernel: answering a question about the kernel cannot be interrupted; elsewhere nothing happens"
     import signal
@@ -334,7 +342,7 @@ def quiet_end():
 
     kernel.shell_handlers['kernel_info_request'] = unhurried
 
-# %% ../nbs/00_core.ipynb #c39
+# %% ../nbs/00_core.ipynb #c039
 _torchvision_ops = None  # the declarations live as long as this object
 
 

@@ -8,7 +8,7 @@ __all__ = ['ROOT', 'PLANTED', 'HN_USABLE', 'HN_ODD', 'GBM_ODD', 'FDG_ODD', 'demo
            'demo_predictions', 'demo_shares', 'demo_gallery', 'demo_declaration', 'demo_study', 'disc_cohorts', 'disc',
            'find_discs', 'read_discs', 'make_discs']
 
-# %% ../nbs/90_testing.ipynb #c2
+# %% ../nbs/90_testing.ipynb #c002
 import csv, io, math, shutil
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from .data.cohort import Cohort
 from .ingest.recipe import Left, Piece, Pixels, Recipe
 from .study.results import check_table, write_failure, write_run
 
-# %% ../nbs/90_testing.ipynb #c4
+# %% ../nbs/90_testing.ipynb #c004
 ROOT = '1.2.826.0.1.3680043.8.498.4711.'  # of all made-up UIDs
 PLANTED = dict(
     PatientName='Plantedname^Secret',
@@ -84,7 +84,7 @@ def _dataset(modality, subject, study, series, **tags):
             setattr(d, k, v)
     return d
 
-# %% ../nbs/90_testing.ipynb #c5
+# %% ../nbs/90_testing.ipynb #c005
 def write_series(
     folder,  # where the files go
     volume: np.ndarray,  # (n, H, W) natural units, from the top down, upright
@@ -127,7 +127,7 @@ def write_series(
         d.save_as(out[-1], enforce_file_format=True)
     return out
 
-# %% ../nbs/90_testing.ipynb #c7
+# %% ../nbs/90_testing.ipynb #c007
 def _shrunk(x, f, air):
     "(H, W) `x` made smaller by the factor `f` about its middle"
     from scipy import ndimage as ndi
@@ -177,29 +177,29 @@ def _bodies(
         },
     )
 
-# %% ../nbs/90_testing.ipynb #c10
+# %% ../nbs/90_testing.ipynb #c010
 def write_pet(
-    folder,
+    folder,  # Where files are written
     suv: np.ndarray,  # (n, H, W) from the top down
-    subject,
-    series='PET',
-    study='one',
-    units='BQML',
-    decay='START',
+    subject,  # Id
+    series='PET',  # Description of the series
+    study='one',  # Description of the study
+    units='BQML',  # Tag Units
+    decay='START',  # Tag DecayCorrection
     philips=None,  # philips: 'suv' or 'activity', which factor its private tags give
-    start='',
-    start_time='101500.00',
-    scan='111500.00',
-    acquired=None,
-    weight=70.0,
-    dose=350e6,
-    half_life=6586.2,
+    start='',  # Tag of the injection
+    start_time='101500.00',  # When it was injected
+    scan='111500.00',  # When the scan started
+    acquired=None,  # When slices were acquired
+    weight=70.0,  # kg
+    dose=350e6,  # Bq
+    half_life=6586.2,  # s
     slopes=False,  # slopes: another RescaleSlope in every slice
-    gap=5.0,
-    mm=3.5,
-    top=300.0,
-    name='1-{:03d}.dcm',
-    turned=False,
+    gap=5.0,  # mm between slices
+    mm=3.5,  # Of a pixel
+    top=300.0,  # Place of the highest slice, mm
+    name='1-{:03d}.dcm',  # Pattern of file names
+    turned=False,  # Whether slices are written upside down
     change=None,  # see `write_series`
     **tags,
 ):  # any other tag
@@ -260,7 +260,7 @@ def write_pet(
         change,
     )
 
-# %% ../nbs/90_testing.ipynb #c12
+# %% ../nbs/90_testing.ipynb #c012
 HN_USABLE = (
     {},
     dict(slopes=True),
@@ -316,7 +316,7 @@ HN_ODD = {
     'no age': {},
 }
 
-# %% ../nbs/90_testing.ipynb #c13
+# %% ../nbs/90_testing.ipynb #c013
 def _hn_workbook(path, rows, excluded):
     "Sheets by hospital with footers, as published"
     import pandas as pd
@@ -399,13 +399,13 @@ def _hn_extras(study, suv, subject, mm):
     (study / '8.000000-RTstruct-10008').mkdir()
     d.save_as(study / '8.000000-RTstruct-10008' / '1-1.dcm', enforce_file_format=True)
 
-# %% ../nbs/90_testing.ipynb #c14
+# %% ../nbs/90_testing.ipynb #c014
 def fake_hn_pet(
     folder,  # a new folder; it will hold the workbook and `manifest-...`
     subjects: int = 12,  # that can be used
     odd: bool = True,  # also those that cannot, see `HN_ODD`
     size: int = 64,  # pixels along each side
-    seed: int = 0,
+    seed: int = 0,  # Of the heads
 ) -> dict:  # usable subjects and their ages
     "Write a small Head-Neck-PET-CT as TCIA delivers it"
     folder, slices = Path(folder), 44
@@ -447,7 +447,7 @@ def fake_hn_pet(
     _hn_workbook(folder / 'INFOclinical_HN_Version2_30may2018.xlsx', rows, excluded)
     return usable
 
-# %% ../nbs/90_testing.ipynb #c16
+# %% ../nbs/90_testing.ipynb #c016
 _uuid = '0a1b2c3d-0000-4000-8000-{:012d}.dcm'  # how files of the Imaging Data Commons are named
 GBM_ODD = {
     'no age': dict(PatientAge=None),
@@ -469,10 +469,10 @@ def _idc(root, subject, study, modality, series):
 
 
 def fake_upenn_gbm(
-    folder,
-    subjects: int = 12,
-    odd: bool = True,
-    size: int = 64,
+    folder,  # A folder
+    subjects: int = 12,  # That can be used
+    odd: bool = True,  # With everything that is odd in the true ones
+    size: int = 64,  # Pixels per side
     seed: int = 0,  # as for `fake_hn_pet`
 ) -> dict:  # usable subjects and their ages
     "Write a small `upenn_gbm` as the Imaging Data Commons delivers it"
@@ -524,7 +524,7 @@ def fake_upenn_gbm(
             usable[s] = float(a)
     return usable
 
-# %% ../nbs/90_testing.ipynb #c17
+# %% ../nbs/90_testing.ipynb #c017
 FDG_ODD = {
     'no age': dict(PatientAge=None),
     'no weight': dict(PatientWeight=None),
@@ -534,10 +534,10 @@ FDG_ODD = {
 
 
 def fake_fdg(
-    folder,
-    subjects: int = 12,
-    odd: bool = True,
-    size: int = 64,
+    folder,  # A folder
+    subjects: int = 12,  # That can be used
+    odd: bool = True,  # With everything that is odd in the true ones
+    size: int = 64,  # Pixels per side
     seed: int = 0,  # as for `fake_hn_pet`
 ) -> dict:  # usable subjects and their ages
     "Write a small `fdg_pet_ct_lesions` as the Imaging Data Commons delivers it"
@@ -597,7 +597,7 @@ def fake_fdg(
             usable[s] = float(int(ages[j]))
     return usable
 
-# %% ../nbs/90_testing.ipynb #c18
+# %% ../nbs/90_testing.ipynb #c018
 @lru_cache(8)
 def _heads(modality, n, size, slices, seed):
     "Ages and pictures (n, slices, size, size) of drawn heads"
@@ -634,7 +634,7 @@ def _save_nifti(path, a, mm, codes='LPS'):
         path,
     )
 
-# %% ../nbs/90_testing.ipynb #c19
+# %% ../nbs/90_testing.ipynb #c019
 def _demographics(ages, newline=True):
     "The table of the PhysioNet form: a line break in a header, a second header row; or of the Kaggle form"
     head = (
@@ -704,7 +704,7 @@ def _fake_nifti(folder, ages, hu, odd):
 def _cut(f):
     f.write_bytes(f.read_bytes()[: f.stat().st_size // 2])
 
-# %% ../nbs/90_testing.ipynb #c20
+# %% ../nbs/90_testing.ipynb #c020
 def _fake_kaggle(folder, ages, hu, odd):
     "Kaggle: windowed pictures in two windows, some masks beside them. Odd: grey and colour, one cut off"
     from PIL import Image
@@ -740,14 +740,14 @@ def _fake_flat(folder, ages, hu, odd):
         _cut(folder / f'{next(iter(ages))}-3.jpg')
     return {'no age': hu.shape[1], 'damaged file': 1} if odd else {}, {}
 
-# %% ../nbs/90_testing.ipynb #c21
+# %% ../nbs/90_testing.ipynb #c021
 def fake_ct_ich(
-    folder,
+    folder,  # A folder
     form: str = 'physionet',  # 'physionet', 'kaggle' or 'flat'
     n: int = 12,  # subjects that can be used
-    size: int = 64,
-    slices: int = 6,
-    seed: int = 0,
+    size: int = 64,  # Pixels per side
+    slices: int = 6,  # Slices per subject
+    seed: int = 0,  # Of all that is random
     odd: bool = True,  # with everything that is odd in the true ones
 ) -> dict:  # what must come out: ages {subject: years}, slices, left {reason: images}
     "Write a made-up download of the CT data set"
@@ -773,13 +773,13 @@ def fake_ct_ich(
         left=left | ({'no scan': 0} if odd else {}),
     )
 
-# %% ../nbs/90_testing.ipynb #c22
+# %% ../nbs/90_testing.ipynb #c022
 def fake_lgg_mri(
-    folder,
+    folder,  # A folder
     n: int = 12,  # subjects that can be used
-    size: int = 64,
-    slices: int = 6,
-    seed: int = 0,
+    size: int = 64,  # Pixels per side
+    slices: int = 6,  # Slices per subject
+    seed: int = 0,  # Of all that is random
     odd: bool = True,  # with everything that is odd in the true ones
 ) -> dict:  # what must come out: ages {subject: years}, slices, left {reason: images}
     "Write a made-up download of the MRI data set"
@@ -816,12 +816,12 @@ def fake_lgg_mri(
         | ({'no age': slices, 'duplicate': m, 'damaged file': 1} if odd else {}),
     )
 
-# %% ../nbs/90_testing.ipynb #c23
+# %% ../nbs/90_testing.ipynb #c023
 def fake_folder(
-    folder,
-    size: int = 64,
-    slices: int = 6,
-    seed: int = 0,
+    folder,  # A folder
+    size: int = 64,  # Pixels per side
+    slices: int = 6,  # Slices per subject
+    seed: int = 0,  # Of all that is random
     odd: bool = True,  # with what people's folders hold besides: masks, black pictures, text files, subjects without a label
 ) -> dict:  # what must come out: ages {subject: years}, slices, left {reason: images}
     "Write a made-up folder of images in six formats, with a table of labels"
@@ -892,7 +892,7 @@ def fake_folder(
     (folder / 'labels.csv').write_bytes(text.encode('cp1252'))
     return dict(ages=dict(zip(names, years)), slices=12 * slices, left=left)
 
-# %% ../nbs/90_testing.ipynb #c25
+# %% ../nbs/90_testing.ipynb #c025
 def _demo(arm, title, group, sd, **kw):
     return (
         dict(
@@ -969,7 +969,7 @@ def demo_arms():
         'arms',
     )
 
-# %% ../nbs/90_testing.ipynb #c26
+# %% ../nbs/90_testing.ipynb #c026
 def demo_predictions(
     split: int,  # Split; the subjects and their difficulty are the split's, shared by all arms (paired)
     subjects: int = 24,  # Test subjects per split
@@ -1011,7 +1011,7 @@ def demo_predictions(
             )
     return check_table(pd.concat(out), 'predictions')
 
-# %% ../nbs/90_testing.ipynb #c27
+# %% ../nbs/90_testing.ipynb #c027
 def demo_shares(K: int) -> np.ndarray:  # (K,), sums to 1; class 0 is the most frequent one
     "How frequent classes are in the made-up study"
     return np.diff(np.linspace(0, 1, K + 1) ** 0.8)
@@ -1054,7 +1054,7 @@ def _demo_votes(split, subjects, slices, shift, K):
             )
     return check_table(pd.concat(out), 'predictions')
 
-# %% ../nbs/90_testing.ipynb #c28
+# %% ../nbs/90_testing.ipynb #c028
 def _ellipse(size, squeeze, hole):
     "A bright ring around a grey ellipse with a dark hole, (size, size) in [0, 1]"
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
@@ -1094,7 +1094,7 @@ def demo_gallery(
         mae=120 * np.abs(true - fake).mean((1, 2)),
     )
 
-# %% ../nbs/90_testing.ipynb #c29
+# %% ../nbs/90_testing.ipynb #c029
 _demo_features = 'features of a small network of the project trained on real CT, not Inception'
 
 
@@ -1149,7 +1149,7 @@ def _demo_probes(key, rng, off):
         ]
     )
 
-# %% ../nbs/90_testing.ipynb #c30
+# %% ../nbs/90_testing.ipynb #c030
 def _demo_curves(key, stage, terms, rng):
     "Terms of a loss that fall from `a+b` to `b`"
     step = np.arange(0, 400, 20)
@@ -1200,7 +1200,7 @@ def _demo_extras(run, split, classes=()):
         gallery=demo_gallery(split, error=0.12 if off else 0.05, spot=off),
     )
 
-# %% ../nbs/90_testing.ipynb #c31
+# %% ../nbs/90_testing.ipynb #c031
 demo_ident = 'made up'  # Of every run of the made-up study
 
 
@@ -1280,7 +1280,7 @@ def demo_declaration(
         warnings=[],
     )
 
-# %% ../nbs/90_testing.ipynb #c32
+# %% ../nbs/90_testing.ipynb #c032
 def demo_study(
     folder,  # Folder to make; what is there is replaced file by file
     splits: int = 5,  # Number of splits
@@ -1328,8 +1328,13 @@ def demo_study(
             write_run(here, row, extra.pop('gallery', None), predictions=df, **extra)
     return folder
 
-# %% ../nbs/90_testing.ipynb #c33
-def disc_cohorts(folder, n=10, size=32, shuffle=None):
+# %% ../nbs/90_testing.ipynb #c033
+def disc_cohorts(
+    folder,  # A folder
+    n=10,  # Subjects of each
+    size=32,  # Pixels per side
+    shuffle=None,  # Not used
+):
     rng = np.random.default_rng(0)
     g = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     d = np.hypot(*g)
@@ -1360,7 +1365,7 @@ def disc_cohorts(folder, n=10, size=32, shuffle=None):
             truth=truth,
         ).save(Path(folder) / name)
 
-# %% ../nbs/90_testing.ipynb #c34
+# %% ../nbs/90_testing.ipynb #c034
 def disc(
     size,  # Pixels along each side
     radius,  # In pixels

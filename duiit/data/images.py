@@ -7,22 +7,29 @@ __all__ = ['TIFF', 'NIFTI', 'ORIENTATION', 'TURNS', 'PAGES', 'UNITS', 'UNIT_NAME
            'NO_SPACING', 'NO_SLOPE', 'TURNED', 'SCALE_TAG', 'Complaints', 'turned', 'read_tiff', 'read_npy',
            'slice_axis', 'Nifti', 'nifti_volume', 'read_image']
 
-# %% ../../nbs/data/02_images.ipynb #c2
+# %% ../../nbs/data/02_images.ipynb #c002
 import logging, math, os, re
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 from ..core import InputError, Unusable
 
-# %% ../../nbs/data/02_images.ipynb #c5
+# %% ../../nbs/data/02_images.ipynb #c005
 class Complaints(logging.Handler):
     "What a library logs while a block runs, if it matches; nothing of it is shown"
 
-    def __init__(self, logger, pattern):
+    def __init__(
+        self,
+        logger,  # Of a library
+        pattern,  # Regular expression of what counts
+    ):
         super().__init__()
         self.logger, self.pattern, self.bad = logging.getLogger(logger), pattern, []
 
-    def emit(self, record):
+    def emit(
+        self,
+        record,  # What was logged
+    ):
         m = record.getMessage()
         if re.search(self.pattern, m):
             self.bad.append(m)
@@ -44,7 +51,7 @@ TIFF = (
 )
 NIFTI = ('nibabel.global', 'data code|magic')
 
-# %% ../../nbs/data/02_images.ipynb #c8
+# %% ../../nbs/data/02_images.ipynb #c008
 ORIENTATION = 274  # the tag's number in EXIF and TIFF
 TURNS = {
     1: (0, 0, 0),
@@ -70,7 +77,7 @@ def turned(
         a = a[..., ::-1, :]
     return a[..., ::-1] if mirrored else a
 
-# %% ../../nbs/data/02_images.ipynb #c10
+# %% ../../nbs/data/02_images.ipynb #c010
 def _no_grey(why):
     return Unusable('not a grey picture', why)
 
@@ -130,7 +137,7 @@ def _read_picture(path, notes):
         raise _no_grey("it has a transparent part; save it without transparency")
     return turned(a, orientation)
 
-# %% ../../nbs/data/02_images.ipynb #c12
+# %% ../../nbs/data/02_images.ipynb #c012
 PAGES = dict(
     C='channels', T='times', Z='slices', I='pages', Q='pages'
 )  # what tifffile's letters of axes count
@@ -207,7 +214,7 @@ def _check_bytes(path, f, a):
 
 
 def read_tiff(
-    path,
+    path,  # File
     axis=None,  # which of three axes counts slices, 0 to 2; None: as the file says
 ) -> np.ndarray:  # (H, W), or (slices, H, W); any numeric dtype
     "One page is a picture, several are a volume; `Unusable` where pages are lost, of several sizes, channels or times"
@@ -228,7 +235,7 @@ def read_tiff(
 def _read_tiff(path, notes):
     return read_tiff(path)
 
-# %% ../../nbs/data/02_images.ipynb #c14
+# %% ../../nbs/data/02_images.ipynb #c014
 def read_npy(path) -> np.ndarray:  # whatever it holds but objects, which are never unpickled
     "A NumPy array whose file has exactly the bytes that its header says"
     with open(path, 'rb') as b:
@@ -265,7 +272,7 @@ def slice_axis(
 def _read_npy(path, notes):
     return read_npy(path)
 
-# %% ../../nbs/data/02_images.ipynb #c17
+# %% ../../nbs/data/02_images.ipynb #c017
 UNITS = {
     1: 1000.0,
     2: 1.0,
@@ -332,7 +339,7 @@ def _open_nifti(path):
         raise Unusable('damaged file', f'{len(b)} bytes where its header says {need}')
     return im, stored
 
-# %% ../../nbs/data/02_images.ipynb #c18
+# %% ../../nbs/data/02_images.ipynb #c018
 def _wide(a, slope, shift):
     "The narrowest integer type that holds `a`, slope, shift and their result; None where there is none"
     ends = np.iinfo(a.dtype) if a.dtype.itemsize <= 2 else None
@@ -380,7 +387,7 @@ def _angle(A, B):
     cosines = (_directions(A) * _directions(B)).sum(0)
     return float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).max())
 
-# %% ../../nbs/data/02_images.ipynb #c19
+# %% ../../nbs/data/02_images.ipynb #c019
 def _forms(header, unit, has_pixdim):
     "{'sform', 'qform'}: affine in mm of each that the header sets"
     forms = {}
@@ -476,7 +483,7 @@ def _slope_notes(stored):
     shift = float(stored['scl_inter'])
     return (NO_SLOPE,) * bool(stored['scl_slope'] == 0 and np.isfinite(shift) and shift != 0)
 
-# %% ../../nbs/data/02_images.ipynb #c20
+# %% ../../nbs/data/02_images.ipynb #c020
 def nifti_volume(
     path,  # .nii or .nii.gz
 ) -> Nifti:
@@ -523,7 +530,7 @@ def _read_nifti(path, notes):
         a = a[..., ::-1]
     return a if len(a) > 1 else a[0]
 
-# %% ../../nbs/data/02_images.ipynb #c21
+# %% ../../nbs/data/02_images.ipynb #c021
 SCALE_TAG = dict(
     CT='RescaleIntercept', PT='RescaleSlope'
 )  # without it stored numbers are no HU, and no activity
@@ -582,7 +589,7 @@ def _reader(path):
             return _read_dicom
     raise ValueError(f"its ending {suffix!r} is not one of {', '.join(_readers)}")
 
-# %% ../../nbs/data/02_images.ipynb #c22
+# %% ../../nbs/data/02_images.ipynb #c022
 def read_image(
     path,  # PNG, JPEG, TIFF, NPY, NIfTI or DICOM
     notes=None,  # list that receives a sentence for each thing that had to be assumed

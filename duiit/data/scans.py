@@ -6,7 +6,7 @@
 __all__ = ['PAIR', 'NOTES', 'CAUTION', 'LEAST', 'Head', 'read_head', 'head_mask', 'find_vertex', 'picture_grid', 'resample',
            'rigid', 'mutual_information', 'axial_blocks', 'moved_pictures', 'real_cohorts']
 
-# %% ../../nbs/data/08_scans.ipynb #c2
+# %% ../../nbs/data/08_scans.ipynb #c002
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +16,20 @@ from ..core import InputError, check_in
 from .images import IDENTITY, nifti_volume, NO_FORM
 from .cohort import Cohort
 
-# %% ../../nbs/data/08_scans.ipynb #c6
+# %% ../../nbs/data/08_scans.ipynb #c006
 @dataclass(frozen=True, eq=False)
 class Head:
     "A volume whose axes run to the right, to the front and up"
 
     data: np.ndarray  # (X, Y, Z) float32, natural units
     affine: np.ndarray  # (4, 4) voxel -> mm, right-anterior-superior
-    name: str = 'head'
+    name: str = 'head'  # Of the file
 
     @property
     def mm(self):
         return np.sqrt((self.affine[:3, :3] ** 2).sum(0))  # (3,) voxel size
 
-# %% ../../nbs/data/08_scans.ipynb #c7
+# %% ../../nbs/data/08_scans.ipynb #c007
 def read_head(
     path,  # NIfTI volume
 ) -> Head:
@@ -66,9 +66,9 @@ def read_head(
         )
     return Head(a, im.affine, path.name.split('.')[0])
 
-# %% ../../nbs/data/08_scans.ipynb #c12
+# %% ../../nbs/data/08_scans.ipynb #c012
 def head_mask(
-    head: Head,
+    head: Head,  # The volume
     modality: str,  # 'CT' or 'MR'
 ) -> np.ndarray:  # (X, Y, Z) bool
     "Voxels of the head with its cavities; `InputError` if there is none"
@@ -88,7 +88,7 @@ def head_mask(
         )
     return np.stack([ndi.binary_fill_holes(mask[:, :, k]) for k in range(mask.shape[2])], -1)
 
-# %% ../../nbs/data/08_scans.ipynb #c14
+# %% ../../nbs/data/08_scans.ipynb #c014
 def find_vertex(
     mask: np.ndarray,  # (X, Y, Z) bool, axes right, anterior, superior
     dz: float,  # mm between slices
@@ -110,9 +110,9 @@ def find_vertex(
         )
     return top + up.min()
 
-# %% ../../nbs/data/08_scans.ipynb #c18
+# %% ../../nbs/data/08_scans.ipynb #c018
 def picture_grid(
-    head: Head,
+    head: Head,  # The volume
     mask: np.ndarray,  # (X, Y, Z) bool, the slices that count for centring
     size: int,  # pixels along each side
     field: float,  # mm along each side
@@ -131,9 +131,9 @@ def picture_grid(
     g[1, 1], g[1, 3] = -step / head.mm[1], mid[1] + (size - 1) / 2 * step / head.mm[1]
     return g
 
-# %% ../../nbs/data/08_scans.ipynb #c19
+# %% ../../nbs/data/08_scans.ipynb #c019
 def resample(
-    head: Head,
+    head: Head,  # The volume
     to_voxel: np.ndarray,  # (4, 4) (slice, row, column) -> voxel of `head`
     shape: tuple,  # (slices, H, W)
     pixel: float,  # mm per pixel of the result
@@ -150,7 +150,7 @@ def resample(
         cval=float(head.data.min()),
     )
 
-# %% ../../nbs/data/08_scans.ipynb #c23
+# %% ../../nbs/data/08_scans.ipynb #c023
 PAIR = dict(
     angles=(0.030, 0.0, -0.082), centre=(159.375, 159.375, 50.0), shift=(16.98, -33.04, -21.49)
 )  # ct_pair -> mr_pair: rad, mm, mm
@@ -172,11 +172,11 @@ def rigid(
     flip = np.diag([-1.0, -1, 1, 1])
     return flip @ t @ flip
 
-# %% ../../nbs/data/08_scans.ipynb #c24
+# %% ../../nbs/data/08_scans.ipynb #c024
 def mutual_information(
-    a,
+    a,  # Array
     b,  # arrays of one shape
-    bins=48,
+    bins=48,  # Of the histogram, along each axis
 ) -> float:  # nats
     "How much the values of one image say about those of the other at the same place; values are clipped at their 1st and 99th percentiles"
     a, b = (np.clip(o, *np.percentile(o, (1, 99))).ravel() for o in (a, b))
@@ -184,7 +184,7 @@ def mutual_information(
     q = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
     return float((p[p > 0] * np.log(p[p > 0] / q[p > 0])).sum())
 
-# %% ../../nbs/data/08_scans.ipynb #c28
+# %% ../../nbs/data/08_scans.ipynb #c028
 def axial_blocks(
     position,  # (n,) mm below the vertex
     block=8.0,  # mm kept
@@ -196,7 +196,7 @@ def axial_blocks(
     n = np.floor(p / (block + gap)).astype(int)
     return np.where((p >= 0) & (p - n * (block + gap) < block) & (p < deepest), n, -1)
 
-# %% ../../nbs/data/08_scans.ipynb #c31
+# %% ../../nbs/data/08_scans.ipynb #c031
 NOTES = (
     "Real scans of two persons: the CT cohort is person A, the MR cohort and its true CT are person B. The label is a slice's axial position in mm "
     "below the vertex, found from the head mask. Each 'subject' is a block of neighbouring slices of one person ({block:g} mm, then a gap of {gap:g} mm that is not used), because a "
@@ -205,13 +205,13 @@ NOTES = (
     "another person, and its intervals are too narrow for that claim. Axial position is not a clinical label."
 )
 
-# %% ../../nbs/data/08_scans.ipynb #c33
+# %% ../../nbs/data/08_scans.ipynb #c033
 CAUTION = (
     'Real scans of two people, one per modality. The label is not age but where a slice lies, in mm below the vertex, and the split is by blocks of neighbouring slices. '
     'This shows that the chain runs on real pixels; it cannot show that anything carries over to another person. The notes under Data say more.'
 )
 
-# %% ../../nbs/data/08_scans.ipynb #c34
+# %% ../../nbs/data/08_scans.ipynb #c034
 LEAST = 1500.0  # mm2 of head: thinner caps are partial volume and look empty in a brain window
 
 
@@ -246,14 +246,14 @@ def _cohort(parts, **meta):
         **meta,
     )
 
-# %% ../../nbs/data/08_scans.ipynb #c35
+# %% ../../nbs/data/08_scans.ipynb #c035
 def moved_pictures(
-    ct: Head,
-    mr: Head,
+    ct: Head,  # The CT
+    mr: Head,  # The MR of the same person
     motion: np.ndarray,  # (4, 4) CT mm -> MR mm
     grid: np.ndarray,  # (4, 4) (slice, row, column) of the MR pictures -> MR voxel
     mask: np.ndarray,  # (X, Y, Z) head in the MR
-    shape,
+    shape,  # Of the pictures (slices, H, W)
     pixel,  # of the pictures; mm
 ) -> tuple:  # (slices, H, W) CT on the MR's slices; (slices,) whether the CT covers all of that slice's head
     "The CT as it would look in the position of the MR"
@@ -271,7 +271,7 @@ def moved_pictures(
         )
     return resample(ct, back @ grid, shape, pixel), inside
 
-# %% ../../nbs/data/08_scans.ipynb #c36
+# %% ../../nbs/data/08_scans.ipynb #c036
 def _aligned_pair(ct, mr, motion, size, field, deepest):
     "Pictures of the MR and of the moved CT, which of them are covered, both vertices and the gain in mutual information"
     mask = head_mask(mr, 'MR')
@@ -314,15 +314,13 @@ def _aligned_pair(ct, mr, motion, size, field, deepest):
         head=float(np.percentile(mr.data[mask], 99.5)),
     )
 
-# %% ../../nbs/data/08_scans.ipynb #c37
+# %% ../../nbs/data/08_scans.ipynb #c037
 def real_cohorts(
     raw,  # folder with ct_head, ct_pair and mr_pair `.nii.gz`, from data/fetch_real.py
     dest=None,  # folder that receives ct, mri and mri_ct; None writes nothing
     size: int = 128,  # pixels along each side
     field: float = 240.0,  # mm along each side
-    targets=(
-        'ct_head',
-    ),  # CT volumes in `ct`; adding 'ct_pair' puts the MR's own person among the targets, and the truth is then no longer unseen
+    targets=('ct_head',),  # CT volumes in `ct`; `'ct_pair'` puts the MR's own person among them
     block=8.0,
     gap=4.0,  # mm, see `axial_blocks`
     deepest=120.0,  # mm below the vertex; leaves out neck and lower face
@@ -389,7 +387,7 @@ def real_cohorts(
             c.save(Path(dest) / n)
     return out
 
-# %% ../../nbs/data/08_scans.ipynb #c38
+# %% ../../nbs/data/08_scans.ipynb #c038
 def _ct_part(head, vertex, person, size, field, cut):
     mask = head_mask(head, 'CT')
     if vertex is None:

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['PLAUSIBLE', 'Norm', 'fit_norm', 'Plausible', 'unit_of', 'contradiction', 'range_warnings']
 
-# %% ../../nbs/data/01_units.ipynb #c2
+# %% ../../nbs/data/01_units.ipynb #c002
 import math
 from dataclasses import dataclass
 import numpy as np
 from ..core import InputError
 
-# %% ../../nbs/data/01_units.ipynb #c5
+# %% ../../nbs/data/01_units.ipynb #c005
 @dataclass(frozen=True)
 class Norm:
     "A window in natural units, mapped linearly to [-1, 1]; numpy arrays and torch tensors alike"
@@ -39,7 +39,7 @@ class Norm:
         z = z.float() if hasattr(z, 'detach') else np.asarray(z, np.float32)
         return (z + 1) * (0.5 * (self.hi - self.lo)) + self.lo
 
-# %% ../../nbs/data/01_units.ipynb #c9
+# %% ../../nbs/data/01_units.ipynb #c009
 def fit_norm(
     images,  # (n, H, W) natural units, training rows only
     q=(0.5, 99.5),  # percentiles that become -1 and +1
@@ -54,16 +54,14 @@ def fit_norm(
         )
     return Norm(lo, hi)
 
-# %% ../../nbs/data/01_units.ipynb #c12
+# %% ../../nbs/data/01_units.ipynb #c012
 @dataclass(frozen=True)
 class Plausible:
     "What values of one unit can be in pictures of heads"
 
     low: float  # nothing lies below
     high: float  # hardly anything lies above
-    air: float = (
-        None  # a whole picture has values below, since air is around the head; None: any
-    )
+    air: float = None  # a whole picture has values below, since air is around the head; None: any  # Values that air has, (low, high)
     tissue: tuple = None  # (lowest, highest) median of what is not background that certainly belongs to another scale
     peak: tuple = None  # (lowest, highest) 99.9th percentile that can be; anything else is certainly another scale
     advice: str = ''  # what the usual cause is
@@ -114,7 +112,7 @@ def unit_of(
     "One spelling for each unit that is known"
     return _same_unit.get(str(text).strip().lower(), str(text).strip())
 
-# %% ../../nbs/data/01_units.ipynb #c13
+# %% ../../nbs/data/01_units.ipynb #c013
 def _tissue(x):
     "Median of what is not background, and the share of it within 150 of that median"
     lo, hi = (float(v) for v in np.percentile(x, (1, 99)))

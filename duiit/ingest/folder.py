@@ -351,7 +351,12 @@ def _paths(raw, files):
 class Namings:
     "All `Naming`s of some files"
 
-    def __init__(self, raw, files, pattern):
+    def __init__(
+        self,
+        raw,  # Folder
+        files,  # Files below it
+        pattern,  # Regular expression of the subject, or nothing
+    ):
         self.paths = _paths(raw, files)
         self.pattern = _pattern(pattern) if pattern else None
         pairs = [o.rpartition(os.sep) for o in self.paths]
@@ -398,7 +403,12 @@ class Namings:
 class Fit:
     "How ids of a table fit the subjects of one `Naming`"
 
-    def __init__(self, columns, ids, naming):
+    def __init__(
+        self,
+        columns,  # Columns that could be the subject
+        ids,  # Ids of the table
+        naming,  # Where the subject stands in paths
+    ):
         self.columns, self.ids, self.naming = columns, ids, naming
         self.pairs, self.clashes = pair_names(
             Names((i for i in ids if i), naming.parts), naming.known
@@ -647,14 +657,14 @@ def match_labels(
     raw,  # folder
     images,  # paths of images below it
     path,  # of the table
-    subject_column='',
-    label_column='',
-    slice_column='',
+    subject_column='',  # Column of the subject; empty: found
+    label_column='',  # Column of the label; empty: found
+    slice_column='',  # Column of the slice; empty: none
     subject='',  # as for the recipe `folder`
-    classes='',
-    label_name='',
-    label_unit='',
-    decimal='',
+    classes='',  # Names of classes; empty where a label is a number
+    label_name='',  # What the label is
+    label_unit='',  # Unit of the label
+    decimal='',  # Decimal mark of numbers; empty: found
     **o,  # as well
 ) -> Labels:
     "Labels of the subjects that paths name; `InputError` for every question that stays open"
@@ -791,8 +801,8 @@ def _value_rule(one, unit):
 class Found:
     "A DICOM series that can be used"
 
-    subject: str
-    series: Series
+    subject: str  # Whose series it is
+    series: Series  # The series
     files: tuple  # in the order of slices
     about: dict  # what a reader needs to know
 
@@ -1064,14 +1074,14 @@ def _named(raw, classes, label_unit, **o):
 
 
 def folder_form(
-    raw,
-    modality='',
-    unit='',
-    window='',
-    label_name='',
-    label_unit='',
-    classes='',
-    head=True,
+    raw,  # Folder of the raw files
+    modality='',  # E.g. `'CT'`
+    unit='',  # Unit of the values
+    window='',  # (black, white)
+    label_name='',  # What the label is
+    label_unit='',  # Unit of the label
+    classes='',  # Names of classes; empty where a label is a number
+    head=True,  # Whether the pictures show heads
     **o,
 ):  # -> dict of what `cohort.json` says
     if not modality:
@@ -1164,14 +1174,14 @@ def _about(labels, s, slices, axis, mm, name):
 
 
 def find_folder(
-    raw,
-    labels='',
-    slices='all',
-    slice_axis='',
-    spacing_mm='',
-    slice_column='',
-    label_name='',
-    unit='',
+    raw,  # Folder of the raw files
+    labels='',  # Name of the table; empty: found
+    slices='all',  # Which slices are taken
+    slice_axis='',  # Which axis of arrays counts slices
+    spacing_mm='',  # Millimetres of a pixel where files do not say
+    slice_column='',  # Column of the slice; empty: none
+    label_name='',  # What the label is
+    unit='',  # Unit of the values
     **o,
 ):
     "Pieces of any images below `raw` whose subject has a label"
@@ -1362,7 +1372,9 @@ def _decode_any(about):
     return decode
 
 
-def read_folder(piece):
+def read_folder(
+    piece,  # What is read
+):
     "Any of the formats: a volume, a DICOM series, or pictures"
     about = dict(piece.about)
     if piece.numbers or _kind(piece.files[0]) == 'picture':

@@ -132,7 +132,9 @@ def _patient(text):
     return said[1].zfill(3) if said else ''
 
 
-def find_ct(raw):
+def find_ct(
+    raw,  # Folder of the raw files
+):
     "Pieces of either form"
     form, paths = _ct_tree(raw)
     found, left, seen = {}, [], set()
@@ -181,7 +183,9 @@ def find_ct(raw):
     )
 
 
-def read_ct(piece):
+def read_ct(
+    piece,  # What is read
+):
     "A volume in HU, or windowed pictures"
     if piece.numbers:
         return read_pictures(piece, read_jpeg)
@@ -213,13 +217,19 @@ CHANNELS = ('pre', 'flair', 'post')
 LGG_NAME = r'^(TCGA_[A-Z0-9]{2}_[A-Z0-9]{4})_(\d{8})_(\d+)(_mask)?\.tiff?$'
 
 
-def lgg_form(raw, channel='flair'):  # -> dict: the title says which channel
+def lgg_form(
+    raw,  # Folder of the raw files
+    channel='flair',  # -> dict: the title says which channel
+):
     return dict(
         title=f"MRI of lower-grade glioma, {dict(pre='before contrast', flair='FLAIR', post='after contrast')[check_in('channel', channel, CHANNELS)]}"
     )
 
 
-def find_lgg(raw, channel='flair'):
+def find_lgg(
+    raw,  # Folder of the raw files
+    channel='flair',  # Which sequence, one of `CHANNELS`
+):
     "Every slice once, in the order of its number"
     files = files_below(raw)
     found, left, seen, other = {}, [], set(), Counter()
@@ -260,7 +270,9 @@ def find_lgg(raw, channel='flair'):
     )
 
 
-def read_lgg(piece):
+def read_lgg(
+    piece,  # What is read
+):
     "One channel of each picture"
     k = dict(piece.about)['channel']
 

@@ -6,7 +6,7 @@
 __all__ = ['as_batch', 'fit_net', 'Judge', 'alone', 'load_judge', 'fit_judge', 'read_labels', 'features_of', 'frechet', 'kernel',
            'inception_score', 'set_scores', 'Inception', 'inception', 'region_scores', 'label_probe']
 
-# %% ../../nbs/models/06_judge.ipynb #c2
+# %% ../../nbs/models/06_judge.ipynb #c002
 import json, os, time, warnings
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from .nets import make_predictor, PREDICTORS, seeded, stream
 from .predictor import augment, autocast, Shuffle, Standard
 from ..data.split import split_rows
 
-# %% ../../nbs/models/06_judge.ipynb #c5
+# %% ../../nbs/models/06_judge.ipynb #c005
 def as_batch(
     images,  # `(N, H, W)` array or `(N, 1, H, W)` tensor in [-1, 1]
 ) -> Tensor:  # `(N, 1, H, W)` float32
@@ -40,19 +40,19 @@ def as_batch(
         )
     return x.detach().float()
 
-# %% ../../nbs/models/06_judge.ipynb #c8
+# %% ../../nbs/models/06_judge.ipynb #c008
 def fit_net(
     net: nn.Module,  # Trained in place
     x: Tensor,  # `(N, 1, H, W)` in [-1, 1]
     loss,  # A function of the net's output and the rows that it saw `(B,)`, giving a scalar
     steps: int,  # Updates
     *key,  # Names the random stream
-    batch: int = 16,
-    lr: float = 2e-3,
-    shift: int = 4,
+    batch: int = 16,  # Images at a time
+    lr: float = 2e-3,  # Adam's rate before it decays
+    shift: int = 4,  # Augmentation: integer shifts up to this many px
     flip: bool = True,  # Augmentation
-    precision: str = 'fp32',
-    device: str = 'cpu',
+    precision: str = 'fp32',  # `'fp32'` or `'bf16'`
+    device: str = 'cpu',  # `'cpu'`, `'cuda'`
     progress=None,  # Called with (step, steps)
 ) -> nn.Module:  # `net`, in eval mode
     "Train `net` on frozen images"
@@ -78,7 +78,7 @@ def fit_net(
     update_bn(x.tensor_split(max(1, len(x) // 64)), net)
     return net.eval()
 
-# %% ../../nbs/models/06_judge.ipynb #c12
+# %% ../../nbs/models/06_judge.ipynb #c012
 def _cut(net):
     "A predictor without its last linear layer, and that layer"
     name = [n for n, m in net.named_modules() if isinstance(m, nn.Linear)][-1]
@@ -102,7 +102,10 @@ class Judge(nn.Module):
             make_predictor(info['predictor'], n_out=len(info['edges']) + 2)
         )
 
-    def forward(self, x):
+    def forward(
+        self,
+        x,  # `(B, 1, H, W)` in [-1, 1]
+    ):
         f = self.body(x)
         o = self.head(f)
         return f, o[:, 1:], o[:, 0]
@@ -120,7 +123,7 @@ class Judge(nn.Module):
         i = self.info
         return f"features of this project's own network, trained to read {i['label_name']} on {i['n_slices']} real {i['modality']} images of {i['n_subjects']} other subjects ({i['cohort']}); not Inception"
 
-# %% ../../nbs/models/06_judge.ipynb #c15
+# %% ../../nbs/models/06_judge.ipynb #c015
 @contextmanager
 def alone(
     folder,  # Made if it does not exist
@@ -146,7 +149,7 @@ def _code():
         Path(__file__).read_bytes() if '__file__' in globals() else b''
     ]
 
-# %% ../../nbs/models/06_judge.ipynb #c16
+# %% ../../nbs/models/06_judge.ipynb #c016
 def load_judge(
     folder,  # Holds `judge.json` and `judge.safetensors`
 ) -> Judge:  # In eval mode
@@ -167,7 +170,7 @@ def load_judge(
         ) from None
     return judge.eval().requires_grad_(False)
 
-# %% ../../nbs/models/06_judge.ipynb #c17
+# %% ../../nbs/models/06_judge.ipynb #c017
 @torch.no_grad()
 def _errors(judge, x, frame, rows, constant, device):
     "Errors on rows that the judge has not seen, in the label's unit squared"
@@ -194,7 +197,7 @@ def _errors(judge, x, frame, rows, constant, device):
         n_subjects=len(s),
     )
 
-# %% ../../nbs/models/06_judge.ipynb #c18
+# %% ../../nbs/models/06_judge.ipynb #c018
 def _train_judge(cohort, norm, key, info, a, device, progress):
     "A `Judge` from a cohort, with its errors on a fifth of the subjects, whom it has not seen"
     split = split_rows(
@@ -244,22 +247,22 @@ def _train_judge(cohort, norm, key, info, a, device, progress):
     info['valid'] = _errors(judge, x, cohort.frame, test, standard.mean, device)
     return judge.cpu(), info
 
-# %% ../../nbs/models/06_judge.ipynb #c19
+# %% ../../nbs/models/06_judge.ipynb #c019
 def fit_judge(
     cohort: Cohort,  # Real target images of subjects whom no arm sees
     norm: Norm,  # The target's window, as translations are encoded
     folder,  # Where the judge is kept
     *key,  # Names the random stream
-    predictor: str = 'small',
+    predictor: str = 'small',  # Name of `duiit.models.nets.PREDICTORS`
     bins: int = 10,  # The network; label bins
-    steps: int = 2000,
-    batch: int = 16,
-    lr: float = 2e-3,
-    shift: int = 4,
+    steps: int = 2000,  # Updates
+    batch: int = 16,  # Images at a time
+    lr: float = 2e-3,  # Adam's rate before it decays
+    shift: int = 4,  # Augmentation: integer shifts up to this many px
     flip: bool = True,  # Training
     valid: float = 0.2,  # Share of subjects kept for the judge's own error
-    precision: str = 'fp32',
-    device: str = 'cpu',
+    precision: str = 'fp32',  # `'fp32'` or `'bf16'`
+    device: str = 'cpu',  # `'cpu'`, `'cuda'`
     progress=None,  # Called with (step, steps)
 ) -> Judge:
     "The judge of this cohort and window: trained if `folder` does not hold it yet, read otherwise"
@@ -309,13 +312,13 @@ def fit_judge(
             )
         return load_judge(folder)
 
-# %% ../../nbs/models/06_judge.ipynb #c21
+# %% ../../nbs/models/06_judge.ipynb #c021
 @torch.no_grad()
 def read_labels(
-    judge: Judge,
+    judge: Judge,  # The judge
     images,  # `(N, H, W)` or `(N, 1, H, W)` in [-1, 1], encoded with `judge.norm`
-    batch: int = 128,
-    device: str = 'cpu',
+    batch: int = 128,  # Images at a time
+    device: str = 'cpu',  # `'cpu'`, `'cuda'`
 ) -> np.ndarray:  # `(N,)` labels in their own unit
     "The labels that an independent judge sees in images"
     x, judge = as_batch(images), judge.to(device).eval()
@@ -327,20 +330,20 @@ def read_labels(
         torch.cat([judge(b.to(device))[2].cpu() for b in x.split(batch)]).double().numpy()
     )
 
-# %% ../../nbs/models/06_judge.ipynb #c29
+# %% ../../nbs/models/06_judge.ipynb #c029
 @torch.no_grad()
 def features_of(
     net,  # A `Judge` or an `Inception`
     images,  # `(N, H, W)` or `(N, 1, H, W)` in [-1, 1]
-    batch: int = 64,
-    device: str = 'cpu',
+    batch: int = 64,  # Images at a time
+    device: str = 'cpu',  # `'cpu'`, `'cuda'`
 ) -> tuple:  # features `(N, d)`, logits of classes `(N, K)`, both float64 on the CPU
     "What `net` sees in images"
     net = net.to(device).eval()
     out = [net(b.to(device))[:2] for b in as_batch(images).split(batch)]
     return tuple(torch.cat([o[i].double().cpu() for o in out]) for i in (0, 1))
 
-# %% ../../nbs/models/06_judge.ipynb #c32
+# %% ../../nbs/models/06_judge.ipynb #c032
 class _Given(nn.Module):
     "What torchmetrics takes for its network: features that are there already"
 
@@ -361,7 +364,7 @@ def _metric(make, *updates):
             m.update(*args, **kw)
         return m.compute()
 
-# %% ../../nbs/models/06_judge.ipynb #c33
+# %% ../../nbs/models/06_judge.ipynb #c033
 def frechet(
     real: Tensor,  # `(n, d)` features
     fake: Tensor,  # `(m, d)`
@@ -383,7 +386,7 @@ def frechet(
 
 
 def kernel(
-    real: Tensor,
+    real: Tensor,  # Features of real images `(N, F)`
     fake: Tensor,  # `(n, d)` and `(m, d)` features
     subsets: int = 50,  # Random subsets, of half of the smaller set but at most 1000 images
 ) -> tuple:  # Mean and standard deviation over the subsets
@@ -419,13 +422,13 @@ def inception_score(
         )[0]
     )
 
-# %% ../../nbs/models/06_judge.ipynb #c38
+# %% ../../nbs/models/06_judge.ipynb #c038
 def set_scores(
     fake,  # Translated images in [-1, 1], or what `features_of` gave for them
     real,  # Real target images, likewise
     net,  # A `Judge` or an `Inception`
     *key,  # Names the random stream
-    device: str = 'cpu',
+    device: str = 'cpu',  # `'cpu'`, `'cuda'`
 ) -> dict:  # `fid`, `kid`, `kid_sd`, `is`, `is_real`, `n` and `n_real` (images), `about` (which features)
     "How far a set of translations is from a set of real images, in the features of `net`"
     (f, fl), (r, rl) = (
@@ -448,7 +451,7 @@ def set_scores(
         'about': net.about,
     }
 
-# %% ../../nbs/models/06_judge.ipynb #c42
+# %% ../../nbs/models/06_judge.ipynb #c042
 class _Pooled(nn.Module):
     "A block of Inception with another pooling in its last branch"
 
@@ -470,7 +473,7 @@ def _enlarge(n, size=299):
     eye = torch.eye(n)
     return (1 - w) * eye[lo] + w * eye[(lo + 1).clamp(max=n - 1)]
 
-# %% ../../nbs/models/06_judge.ipynb #c43
+# %% ../../nbs/models/06_judge.ipynb #c043
 class Inception(nn.Module):
     "Inception v3 on grey images: `(B, 1, H, W)` in [-1, 1] to features `(B, 2048)` and class logits; made by `inception`"
 
@@ -501,7 +504,10 @@ class Inception(nn.Module):
         self.name = 'Inception v3 of 2015' if self.published else 'Inception v3 of torchvision'
         self.about = f"features of {self.name}, trained on photographs; grey repeated in three channels, enlarged to 299 px"
 
-    def forward(self, x):
+    def forward(
+        self,
+        x,  # `(B, 1, H, W)` in [-1, 1]
+    ):
         if self.published:
             a, b = (_enlarge(n).to(x.device) for n in x.shape[2:])
             x = (a @ ((x + 1) * 127.5).round() @ b.T - 128) / 128  # 8-bit grey, as published
@@ -510,7 +516,7 @@ class Inception(nn.Module):
         f = self.net(x.expand(-1, 3, -1, -1))
         return f, tf.linear(f, self.head.weight, None if self.published else self.head.bias)
 
-# %% ../../nbs/models/06_judge.ipynb #c44
+# %% ../../nbs/models/06_judge.ipynb #c044
 def inception(
     path,  # Weights in torchvision's layout, `.pth` or `.safetensors`, with 1008 (published FID) or 1000 classes (torchvision)
 ) -> Inception:
@@ -534,7 +540,7 @@ def inception(
         ) from None
     return net.eval().requires_grad_(False)
 
-# %% ../../nbs/models/06_judge.ipynb #c48
+# %% ../../nbs/models/06_judge.ipynb #c048
 def _sorted_by(x, centres):
     "Number of the nearest centre per pixel"
     order = np.argsort(centres)
@@ -588,7 +594,7 @@ def region_scores(
                 ) / area
     return out
 
-# %% ../../nbs/models/06_judge.ipynb #c54
+# %% ../../nbs/models/06_judge.ipynb #c054
 def _read_masked(x, z, train, test, steps, batch, key, device):
     "Mean squared error, on rows `test`, of a predictor fitted on rows `train`; labels standardised"
     net = seeded(lambda: make_predictor('small'), *key, 'probe')
@@ -608,7 +614,7 @@ def _read_masked(x, z, train, test, steps, batch, key, device):
         p = torch.cat([net(b.to(device)).squeeze(1).cpu() for b in x[test].split(128)])
     return float(((p - z[test]).double() ** 2).mean())
 
-# %% ../../nbs/models/06_judge.ipynb #c55
+# %% ../../nbs/models/06_judge.ipynb #c055
 def label_probe(
     images,  # Translations `(N, H, W)` in [-1, 1]
     true,  # True target images of the same slices, or None
@@ -617,9 +623,9 @@ def label_probe(
     mask,  # `(N, H, W)` bool: the anatomy to remove, e.g. `np.isin(regions, (1,2,3))`
     *key,  # Names the random stream
     test=None,  # `(N,)` bool: rows whose labels are read; by default those of a third of the subjects
-    steps: int = 120,
+    steps: int = 120,  # Updates
     batch: int = 16,  # Of the predictor
-    device: str = 'cpu',
+    device: str = 'cpu',  # `'cpu'`, `'cuda'`
 ) -> (
     dict
 ):  # `mse` (label unit squared), `mse_true` (NaN without truth), `constant`, `n` (slices read)

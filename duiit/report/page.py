@@ -77,7 +77,10 @@ from .paper_tables import paper_tables, paper_words
 from .sweep import drift_section, drifts, scores_of, sweep_section, sweep_table
 
 # %% ../../nbs/report/07_page.ipynb #c005
-def within(items, budget: int):
+def within(
+    items,  # (key, text, ...)
+    budget: int,  # Characters in all
+):
     "The items (key, text, ...) in their order, until the texts exceed `budget`; the first of each key is always kept"
     kept, spent, seen = [], 0, set()
     for it in items:
@@ -89,7 +92,11 @@ def within(items, budget: int):
     return kept
 
 
-def cases(g, kind, each):  # Indices, `each` per origin
+def cases(
+    g,  # A gallery
+    kind,  # `'fixed'` or `'worst'`
+    each,  # Indices, `each` per origin
+):
     return [
         [i for i in np.flatnonzero((g['kind'] == kind) & (g['origin'] == o))][:each]
         for o in dict.fromkeys(g['origin'].tolist())
@@ -97,7 +104,7 @@ def cases(g, kind, each):  # Indices, `each` per origin
 
 
 def gallery_pages(
-    v: Basis,
+    v: Basis,  # `Basis` of the study
     arms,  # The part of table `arms` to show
     each: int = 3,  # Most fixed and most worst cases per source
     budget: int = 2_500_000,  # Characters that the pictures may take
@@ -138,7 +145,7 @@ def gallery_pages(
 
 # %% ../../nbs/report/07_page.ipynb #c006
 def pair_pages(
-    v: Basis,
+    v: Basis,  # `Basis` of the study
     each: int = 2,  # Cases on a page
     budget: int = 1_500_000,  # Characters that the pictures may take
 ) -> list:  # Dicts title, caption, strips
@@ -196,14 +203,16 @@ def pair_pages(
     return out
 
 # %% ../../nbs/report/07_page.ipynb #c008
-def blanked(path) -> bool:
+def blanked(
+    path,  # File of a gallery
+) -> bool:
     "Whether a gallery says that everything near the skin is blanked in its pictures"
     g = read_gallery(path)
     return bool(g.get('blanked', False))
 
 
 def face_words(
-    v: Basis,
+    v: Basis,  # `Basis` of the study
 ) -> tuple:  # (sentence, whether it is a warning); empty for phantoms or without pictures
     "Whether faces could be recognised in the pictures"
     paths = sorted(set(v.t['galleries'].path))
@@ -220,13 +229,20 @@ def face_words(
     )
 
 # %% ../../nbs/report/07_page.ipynb #c012
-def shown_arms(arms, most: int = 12):
+def shown_arms(
+    arms,  # Table `arms`
+    most: int = 12,  # Rows at most
+):
     "The arms of figures and galleries: without the sweep, unless the study is small or has nothing else"
     plain = arms[arms.set != 'sweep']
     return arms if len(rows_of(arms)) <= most or not len(plain) else plain
 
 
-def predicted_pages(v: Basis, arms, each: int = 3) -> list:
+def predicted_pages(
+    v: Basis,  # `Basis` of the study
+    arms,  # Table `arms`
+    each: int = 3,  # Figures on a page
+) -> list:
     "Pages of two figures per arm and predictor, one above the other"
     both = list((class_figures if v.classes else number_figures)(v, arms))
     rows = [both[i : i + each] for i in range(0, len(both), each)]
@@ -240,7 +256,10 @@ def predicted_pages(v: Basis, arms, each: int = 3) -> list:
     ]
 
 
-def class_figures(v: Basis, arms):
+def class_figures(
+    v: Basis,  # `Basis` of the study
+    arms,  # Table `arms`
+):
     "Confusion matrix and calibration"
     of, name = dict(list(v.t['predictions'].groupby(['arm', 'predictor']))), v.label[0]
     for a, p in rows_of(arms):
@@ -273,7 +292,10 @@ def class_figures(v: Basis, arms):
         )
 
 # %% ../../nbs/report/07_page.ipynb #c013
-def number_figures(v: Basis, arms):
+def number_figures(
+    v: Basis,  # `Basis` of the study
+    arms,  # Table `arms`
+):
     "Predicted over true, and the gap over true with its slope, on common axes"
     S, of, b = (
         subject_means(v.t['predictions']),
@@ -314,7 +336,11 @@ def number_figures(v: Basis, arms):
         )
 
 
-def curve_figures(v: Basis, arms, bins: int = 60):
+def curve_figures(
+    v: Basis,  # `Basis` of the study
+    arms,  # Table `arms`
+    bins: int = 60,  # Most points per curve
+):
     "One figure per stage and term of the loss; a training is drawn once"
     own, h = owners(arms), v.t['history']
     h = h[h.arm.isin(own.arm) & np.isfinite(h.value)]
@@ -522,7 +548,10 @@ def render(
     )
 
 
-def write_tables(tables: dict, folder):
+def write_tables(
+    tables: dict,  # Tables by name
+    folder,  # Where they are written
+):
     "Each table as Parquet and CSV"
     for n, df in tables.items():
         with atomic(Path(folder) / f'{n}.parquet') as tmp:

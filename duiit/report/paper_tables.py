@@ -58,7 +58,9 @@ _methods = {
 }
 
 # %% ../../nbs/report/05_paper_tables.ipynb #c006
-def published(study) -> bool:
+def published(
+    study,  # Content of `study.json`
+) -> bool:
     "Whether the paper's errors are of the same people and of the same label, an age in years"
     t = study['cohorts'][study['target']]
     return (
@@ -68,7 +70,9 @@ def published(study) -> bool:
     )
 
 
-def paper_words(study) -> str:
+def paper_words(
+    study,  # Content of `study.json`
+) -> str:
     "Why the paper's numbers are shown or not"
     other = strangers(study)
     if not other and not published(study):
@@ -78,11 +82,17 @@ def paper_words(study) -> str:
     return 'Paper: published mean ± standard deviation over its runs. The paper does not say whether its errors are per image or per patient, and its own splits are not public; its predictors were fitted on saved translations, as the refitted ones here.'
 
 
-def method_of(a):
+def method_of(
+    a,  # A row of table `arms`
+):
     return _methods.get((a.group, a.arm.split('-')[0]), '')
 
 
-def paper_cell(study, a, predictor):
+def paper_cell(
+    study,  # Content of `study.json`
+    a,  # A row of table `arms`
+    predictor,  # Which of its predictors
+):
     "The paper's own number of this row, or a dash"
     names = '+'.join(
         sorted(study['cohorts'][s].get('dataset', '') for s in a.sources.split('+') if s)
@@ -95,17 +105,20 @@ def paper_cell(study, a, predictor):
     return mean_sd(m, s, 2)
 
 
-def modalities(study, a):
+def modalities(
+    study,  # Content of `study.json`
+    a,  # A row of table `arms`
+):
     return (
         ' and '.join(study['cohorts'][s]['modality'] for s in a.sources.split('+') if s) or '–'
     )
 
 # %% ../../nbs/report/05_paper_tables.ipynb #c007
 def paper_table(
-    v: Basis,
+    v: Basis,  # `Basis` of the study
     number_: int,  # Which of the paper's tables
     arms,  # The part of table `arms` that it shows
-    caption: str,
+    caption: str,  # What the table shows
 ):
     "Test errors as in the paper's Tables 2 to 4, with the paper's own where the cohorts are the paper's"
     dec, main, ours = (
@@ -139,7 +152,9 @@ def paper_table(
     )
 
 
-def paper_tables(v: Basis) -> list:
+def paper_tables(
+    v: Basis,  # `Basis` of the study
+) -> list:
     "Tables 2 to 7 of the paper, as far as the study has the arms"
     a = v.arms[v.arms.set == 'main']
     if not len(a):
@@ -171,7 +186,9 @@ def paper_tables(v: Basis) -> list:
     ]
 
 # %% ../../nbs/report/05_paper_tables.ipynb #c009
-def features_table(v: Basis):
+def features_table(
+    v: Basis,  # `Basis` of the study
+):
     "Table 5: Frechet and kernel distance and inception score, with the features they come from"
     p, arms = (
         v.t['probes'],
@@ -244,7 +261,10 @@ def features_table(v: Basis):
     )
 
 # %% ../../nbs/report/05_paper_tables.ipynb #c011
-def versus(v: Basis, m):
+def versus(
+    v: Basis,  # `Basis` of the study
+    m,  # The row of the method in table `arms`
+):
     "The method's arm `m` against every other method on the same splits, Holm over this table"
     a = v.arms[
         ~v.arms.by.map(shares_subjects)
@@ -265,7 +285,11 @@ def versus(v: Basis, m):
     return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio, metric=v.metric)
 
 
-def versus_table(v: Basis, m, number_: int):
+def versus_table(
+    v: Basis,  # `Basis` of the study
+    m,  # The row of the method in table `arms`
+    number_: int,  # Of the table in the paper
+):
     "Tables 6 and 7: tests of the method against every other method"
     C, info = versus(v, m), {a.arm: a for a in v.arms.itertuples()}
     d = decimals(C.difference)

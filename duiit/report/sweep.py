@@ -42,7 +42,10 @@ from .tables import arm_cell, between, owners, p_cell, precision, score_cell
 from .paper_tables import modalities
 
 # %% ../../nbs/report/06_sweep.ipynb #c005
-def sweep_table(v: Basis, C):
+def sweep_table(
+    v: Basis,  # `Basis` of the study
+    C,  # Result of `contrasts`
+):
     "The forms of guidance for readers"
     info, d, dm = (
         {a.arm: a for a in v.arms.itertuples()},
@@ -96,7 +99,9 @@ def sweep_table(v: Basis, C):
     )
 
 
-def sweep_section(v: Basis):
+def sweep_section(
+    v: Basis,  # `Basis` of the study
+):
     "Text, figures and table of the sweep; None if the study has none"
     pools = sweep_pools(v)
     if not pools:
@@ -142,13 +147,18 @@ def sweep_section(v: Basis):
     )
 
 
-def scores_of(v, keys):
+def scores_of(
+    v,  # `Basis` of the study
+    keys,  # (arm, predictor)
+):
     "Error per subject of these arms and predictors on every split"
     M = v.t['metrics'][(v.t['metrics'].unit == 'subject') & (v.t['metrics'].metric == v.metric)]
     return M[[k in set(keys) for k in zip(M.arm, M.predictor)]]
 
 # %% ../../nbs/report/06_sweep.ipynb #c008
-def drift_scores(quality):
+def drift_scores(
+    quality,  # Table `quality`
+):
     "Per training, source and split, over subjects: `shift` and `slope` of judge minus label, `mse` of the judge on translations and `mse_true` on true images"
 
     def of(g):
@@ -169,13 +179,19 @@ def drift_scores(quality):
     )
 
 
-def drifts(v: Basis):
+def drifts(
+    v: Basis,  # `Basis` of the study
+):
     return drift_scores(
         v.t['quality'][:0] if v.classes else v.t['quality']
     )  # a drift is a difference of numbers
 
 
-def drift_ratio(v, D, source) -> float:
+def drift_ratio(
+    v,  # `Basis` of the study
+    D,  # Result of `drift_scores`
+    source,  # Which source
+) -> float:
     "n_test / n_train for held-out source subjects, or that of target subjects if it is larger: the splits share both"
     n, N = (
         D[D.source == source].n.mean(),
@@ -184,7 +200,10 @@ def drift_ratio(v, D, source) -> float:
     return max(v.ratio, n / (N - n)) if 0 < n < N else v.ratio
 
 
-def drift_table(v: Basis, D):
+def drift_table(
+    v: Basis,  # `Basis` of the study
+    D,  # Result of `drift_scores`
+):
     "The judge's readings for readers"
     a, rows = owners(v.arms), []
     d, ds = decimals([*D.mse, *D.mse_true]), decimals(D['shift'], 2)
@@ -249,7 +268,9 @@ def drift_table(v: Basis, D):
     return table('drift', caption, head, rows, D)
 
 # %% ../../nbs/report/06_sweep.ipynb #c009
-def drift_section(v: Basis):
+def drift_section(
+    v: Basis,  # `Basis` of the study
+):
     "Text, table and figures of the drift; None if nothing was judged or no region's share was measured"
     q, a = v.t['quality'], owners(v.arms[v.arms.set != 'sweep'])
     D, R, figs = drifts(v), regions(q), []

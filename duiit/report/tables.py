@@ -52,11 +52,18 @@ from duiit.report.words import (
 )
 
 # %% ../../nbs/report/04_tables.ipynb #c004
-def p_cell(x, note=''):
+def p_cell(
+    x,  # A p value
+    note='',  # Small text below
+):
     return cell(_p(x), note, sort='' if not np.isfinite(x) else x, cls='num')
 
 # %% ../../nbs/report/04_tables.ipynb #c005
-def between(lo, hi, d=1):
+def between(
+    lo,  # Low end
+    hi,  # High end
+    d=1,  # Decimals
+):
     return cell(
         f'{num(lo, d, True)} to {num(hi, d, True)}' if np.isfinite(lo) else '–',
         sort='' if not np.isfinite(lo) else lo,
@@ -64,7 +71,9 @@ def between(lo, hi, d=1):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c006
-def strangers(study) -> list:
+def strangers(
+    study,  # Content of `study.json`
+) -> list:
     "Cohorts of the study that are not the paper's"
     c = study['cohorts']
     return [c[study['target']]['modality']] * (
@@ -89,7 +98,11 @@ PAPER_COUNTS = {
 _nothing = SimpleNamespace(mean=np.nan, sd=np.nan, lo=np.nan, hi=np.nan, n=0)
 
 
-def arm_cell(a, predictor='', note=''):
+def arm_cell(
+    a,  # A row of table `arms`
+    predictor='',  # Which of its predictors; empty: none is named
+    note='',  # Small text below
+):
     "The first cell of an arm's row: its title, what it reads, its colour and the mark of a split that leaks"
     read = (
         'joint predictor'
@@ -104,7 +117,15 @@ def arm_cell(a, predictor='', note=''):
     ) | dict(mark=mark)
 
 
-def score_cell(v, unit, metric, arm, predictor, d=1, interval=False):
+def score_cell(
+    v,  # `Basis` of the study
+    unit,  # `'subject'` or `'slice'`
+    metric,  # One of `METRICS`
+    arm,  # Which arm
+    predictor,  # Which of its predictors
+    d=1,  # Decimals
+    interval=False,  # Whether the interval is shown
+):
     "Mean and standard deviation over splits, with the corrected interval below"
     s = v.scores.get((unit, metric, arm, predictor), _nothing)
     m = METRICS[metric]
@@ -118,7 +139,11 @@ def score_cell(v, unit, metric, arm, predictor, d=1, interval=False):
     )
 
 
-def precision(v, unit, metric):
+def precision(
+    v,  # `Basis` of the study
+    unit,  # `'subject'` or `'slice'`
+    metric,  # One of `METRICS`
+):
     "Decimals of a column of scores"
     d = METRICS[metric].decimals
     return (
@@ -128,7 +153,13 @@ def precision(v, unit, metric):
     )
 
 
-def difference_cell(v, a, p, group, d):
+def difference_cell(
+    v,  # `Basis` of the study
+    a,  # A row of table `arms`
+    p,  # Which of its predictors
+    group,  # Group of the reference arm
+    d,  # Decimals
+):
     "The difference of an arm from the reference arm of `group`, with p and adjusted p"
     groups, C = v.arms.set_index('arm').group, v.C
     hit = C[(C.arm == a.arm) & (C.predictor == p) & (C.reference.map(groups) == group)]
@@ -146,24 +177,29 @@ def difference_cell(v, a, p, group, d):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c011
-def rows_of(arms):
+def rows_of(
+    arms,  # Table `arms`
+):
     return [(a, p) for a in arms.itertuples() for p in a.reads.split(',')]
 
 
 _question_groups = ('target only', 'constant', 'CycleGAN', 'detached twin', 'DUIIT', 'bound')
 
 
-def headline(v, most: int = 14):
+def headline(
+    v,  # `Basis` of the study
+    most: int = 14,  # Rows at most
+):
     "The arms of the first table: the main ones, or where they fill more than `most` rows those of the study's question"
     a = v.arms[v.arms.set == 'main']
     return a if len(rows_of(a)) <= most else a[a.group.isin(_question_groups)]
 
 
 def arms_table(
-    v: Basis,
+    v: Basis,  # `Basis` of the study
     arms,  # The part of table `arms` to show
     id='arms',  # Name in links and file names
-    caption='Errors of the main arms',
+    caption='Errors of the main arms',  # What the table shows
     about=False,  # End every row with what the arm is
 ):
     "Scores and paired differences, with their numbers as CSV; a kind of difference that no row has takes no column"
@@ -225,7 +261,9 @@ def arms_table(
     return table(id, f'{caption}. Click a heading to sort.', head, rows, flat) | dict(note=note)
 
 
-def class_words(v) -> str:
+def class_words(
+    v,  # `Basis` of the study
+) -> str:
     "How scores of classes are to be read, or an empty text"
     if not v.classes:
         return ''
@@ -243,7 +281,9 @@ def slope_cells(v: Basis):  # (heading or None, function of (arm, predictor) tha
     )
 
 
-def scores_table(v: Basis):
+def scores_table(
+    v: Basis,  # `Basis` of the study
+):
     "Every score of every arm"
     keys = [(u, m) for m in metrics_of(v.classes) for u in ('subject', 'slice')]
     dec, (slope_head, slope_cell) = {k: precision(v, *k) for k in keys}, slope_cells(v)
@@ -280,7 +320,9 @@ def scores_table(v: Basis):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c015
-def contrasts_table(v: Basis):
+def contrasts_table(
+    v: Basis,  # `Basis` of the study
+):
     "Every declared comparison with all its tests"
     C, arms = v.C[: len(v.study['contrasts'])], {a.arm: a for a in v.arms.itertuples()}
     d, rows = decimals(C.difference), []
@@ -333,7 +375,9 @@ def contrasts_table(v: Basis):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c017
-def owners(arms):
+def owners(
+    arms,  # Table `arms`
+):
     "One arm per training, with the titles of the others in the column `also`"
     a = arms.assign(twin=arms.group == 'detached twin').sort_values(['twin', 'order'])
     first = a.drop_duplicates('run').sort_values('order').drop(columns='twin')
@@ -344,7 +388,9 @@ def owners(arms):
     return first.assign(also=['also ' + x if x else '' for x in also])
 
 
-def fidelity(quality):
+def fidelity(
+    quality,  # Table `quality`
+):
     "PSNR, SSIM, MAE and errors of regions per arm and source over subjects: a subject is the mean over its slices and splits"
     q = quality.replace([np.inf, -np.inf], np.nan)
     s = q.groupby(['arm', 'source', 'subject'], sort=False)[
@@ -355,7 +401,13 @@ def fidelity(quality):
     return out.assign(n=s.groupby(['arm', 'source'], sort=False).size()).reset_index()
 
 # %% ../../nbs/report/04_tables.ipynb #c018
-def quality_table(v: Basis, id, caption, columns: dict, empty):
+def quality_table(
+    v: Basis,  # `Basis` of the study
+    id,  # Of the element
+    caption,  # What the table shows
+    columns: dict,  # Column -> heading
+    empty,  # What is said without rows
+):
     "Columns of `fidelity` (name -> heading and decimals), a row per training and source"
     f, rows = fidelity(v.t['quality']), []
     f = f[f[[f'{c}_mean' for c in columns]].notna().any(axis=1)]
@@ -382,7 +434,9 @@ def quality_table(v: Basis, id, caption, columns: dict, empty):
     )
 
 
-def fidelity_tables(v: Basis):
+def fidelity_tables(
+    v: Basis,  # `Basis` of the study
+):
     "Fidelity over the image and over tissue regions"
     T, u = v.target['modality'], v.target['unit']
     over = 'mean ± standard deviation over held-out subjects (a subject is the mean over its slices and splits)'
@@ -406,7 +460,9 @@ def fidelity_tables(v: Basis):
         )
 
 # %% ../../nbs/report/04_tables.ipynb #c021
-def planned_sizes(v: Basis) -> tuple:
+def planned_sizes(
+    v: Basis,  # `Basis` of the study
+) -> tuple:
     "True differences worth planning for: those of the metric in this unit, otherwise 5, 10 and 20 % of the target-only arm's error"
     pure = [
         s.mean
@@ -419,7 +475,9 @@ def planned_sizes(v: Basis) -> tuple:
     )
 
 
-def planned_table(v: Basis):
+def planned_table(
+    v: Basis,  # `Basis` of the study
+):
     "Power of the declared comparisons now, and how large a study would have to be"
     C, info, sizes = (
         v.C[: len(v.study['contrasts'])],
@@ -465,7 +523,13 @@ def planned_table(v: Basis):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c023
-def probes_wide(v: Basis, probe: str, columns: dict, caption: str, words=None):
+def probes_wide(
+    v: Basis,  # `Basis` of the study
+    probe: str,  # Which probe
+    columns: dict,  # Column -> heading
+    caption: str,  # What the table shows
+    words=None,  # A function of a row
+):
     "One probe, a row per training, its scores (metric -> heading) in columns; `words(row)` ends the row"
     p = v.t['probes'][v.t['probes'].probe == probe]
     w = p.groupby(['arm', 'metric']).value.agg(['mean', 'std'])
@@ -495,7 +559,10 @@ def probes_wide(v: Basis, probe: str, columns: dict, caption: str, words=None):
     )
 
 
-def probe_rows(v: Basis, probe: str):
+def probe_rows(
+    v: Basis,  # `Basis` of the study
+    probe: str,  # Which probe
+):
     "A probe whose text differs between runs, a row per run"
     q, info = (
         v.t['probes'][v.t['probes'].probe == probe],
@@ -522,7 +589,9 @@ def probe_rows(v: Basis, probe: str):
     )
 
 
-def confused(x):
+def confused(
+    x,  # Accuracy
+):
     "What the accuracy of a domain classifier with two equally frequent domains says"
     a = abs(
         x.get('accuracy', np.nan) - 0.5
@@ -538,7 +607,9 @@ def confused(x):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c024
-def probe_tables(v: Basis) -> list:
+def probe_tables(
+    v: Basis,  # `Basis` of the study
+) -> list:
     "Label writing, the judge's own error, DANN's domain classifier, and whatever else runs have probed"
     name, u, T = v.label[0], squared(v.unit), v.target['modality']
     mse = lambda what: with_unit(what, u)
@@ -588,14 +659,20 @@ _number_probes = {
 }  # squared errors of a label that is a number
 
 
-def left_words(v: Basis) -> str:
+def left_words(
+    v: Basis,  # `Basis` of the study
+) -> str:
     "What a study of classes cannot show, or an empty text"
     if not v.classes or not v.arms.weight.notna().any():
         return ''
     return f'Left out, since {v.label[0]} is a class and not a number: what a judge reads in translations, the judge’s own error, and the search for the label outside the brain. All are errors of a number.'
 
 # %% ../../nbs/report/04_tables.ipynb #c026
-def label_cell(study, c, most: int = 6):
+def label_cell(
+    study,  # Content of `study.json`
+    c,  # Entry of a cohort in `study.json`
+    most: int = 6,  # Classes that are named, at most
+):
     "Mean and standard deviation of a cohort's labels, or how many subjects each class has"
     classes = classes_of(study)
     if not classes:
@@ -612,7 +689,9 @@ def label_cell(study, c, most: int = 6):
     )
 
 
-def cohorts_table(study):
+def cohorts_table(
+    study,  # Content of `study.json`
+):
     "The cohorts for readers: Table 1 of the paper"
     rows, flat, ours = [], [], not strangers(study)
     for n, c in study['cohorts'].items():
@@ -671,7 +750,7 @@ def cohorts_table(study):
 def executed(
     folder,  # The study's folder
     run: str,  # Name of the run
-    split: int,
+    split: int,  # Number of the split
     alone: bool,  # Whether the run has a notebook of its own for sure; otherwise it may be in the one of the short runs
 ) -> str:  # Relative to the folder, as a link; empty where there is none
     "The notebook that a run was executed in"
@@ -682,11 +761,17 @@ def executed(
     return ''
 
 
-def notebook_cell(href):
+def notebook_cell(
+    href,  # Link
+):
     return cell('executed notebook' if href else '–') | dict(href=href)
 
 
-def missing_table(runs, arms, folder):
+def missing_table(
+    runs,  # Table `runs`
+    arms,  # Table `arms`
+    folder,  # Of the report
+):
     "Runs that are missing or failed, with the reason and a link to the executed notebook"
     bad, titles, guided = (
         runs[runs.status != 'done'],
@@ -718,7 +803,10 @@ def missing_table(runs, arms, folder):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c030
-def provenance_table(runs, arms):
+def provenance_table(
+    runs,  # Table `runs`
+    arms,  # Table `arms`
+):
     "Code, data and machine of every run"
     rows = [
         [
@@ -772,7 +860,9 @@ def _json(s):
     return v if isinstance(v, dict) else dict(text=v)
 
 
-def provenance_notes(runs):
+def provenance_notes(
+    runs,  # Table `runs`
+):
     "What a reader should know about the runs' code before believing a comparison"
     done, notes = runs[runs.status == 'done'], []
     for c, what in (
@@ -813,7 +903,10 @@ def worst_subjects(
     )
 
 
-def worst_table(v: Basis, arms):
+def worst_table(
+    v: Basis,  # `Basis` of the study
+    arms,  # Table `arms`
+):
     "The worst subjects for readers"
     w, rows = (worst_subjects(v.t['predictions'][v.t['predictions'].arm.isin(arms.arm)]), [])
     d, (n, u), names = decimals(w['size']), v.label, v.classes
@@ -862,7 +955,9 @@ def worst_table(v: Basis, arms):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c036
-def leak_rows(v: Basis) -> list:
+def leak_rows(
+    v: Basis,  # `Basis` of the study
+) -> list:
     "A sentence on every arm whose split leaks"
     pure, out = v.arms[v.arms.group == 'target only'], []
     for a in v.arms[v.arms.by.map(shares_subjects)].itertuples():

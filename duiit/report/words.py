@@ -8,7 +8,7 @@ __all__ = ['decimals', 'num', 'count', 'pvalue', 'cell', 'number', 'mean_sd', 'c
            'sweep_pools', 'sweep_contrasts', 'leak_words', 'phantom_words', 'data_words', 'scored_words', 'question',
            'kind_words', 'splits_words', 'done_words']
 
-# %% ../../nbs/report/03_words.ipynb #c2
+# %% ../../nbs/report/03_words.ipynb #c002
 import base64, json
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,15 +17,22 @@ from ..study.results import classes_of, METRICS, metrics_of, primary
 from .stats import contrasts, holm, split_ratio, summarise
 from .figures import shares_subjects, swept, unit_of, who
 
-# %% ../../nbs/report/03_words.ipynb #c5
-def decimals(values, figures: int = 3) -> int:  # 0 to 6
+# %% ../../nbs/report/03_words.ipynb #c005
+def decimals(
+    values,  # A column of numbers
+    figures: int = 3,  # 0 to 6
+) -> int:
     "Decimals that show about `figures` significant digits of the column's typical value"
     v = np.abs(np.asarray(list(values), float))
     v = v[np.isfinite(v) & (v > 0)]
     return int(np.clip(figures - 1 - np.floor(np.log10(np.median(v))), 0, 6)) if len(v) else 1
 
 
-def num(x, d: int = 1, sign: bool = False) -> str:
+def num(
+    x,  # A number
+    d: int = 1,  # Decimals
+    sign: bool = False,  # Whether a plus is shown
+) -> str:
     "`x` with `d` decimals; a dash for NaN"
     if x is None or not np.isfinite(x):
         return '–'
@@ -35,12 +42,17 @@ def num(x, d: int = 1, sign: bool = False) -> str:
     return s.replace('-', '−')
 
 
-def count(n, word) -> str:
+def count(
+    n,  # How many
+    word,  # Of what, one of them
+) -> str:
     "`1 split`, `2 splits`"
     return f'{n} {word}' + ('' if n == 1 else 's')
 
 
-def pvalue(p) -> str:
+def pvalue(
+    p,  # A p value
+) -> str:
     "`p = .013`, `p < .001`, or a dash"
     return (
         'p –'
@@ -54,23 +66,38 @@ def pvalue(p) -> str:
         else f'p = {p:.2f}'.replace('0.', '.')
     )
 
-# %% ../../nbs/report/03_words.ipynb #c7
+# %% ../../nbs/report/03_words.ipynb #c007
 def _p(x):
     return pvalue(x)[2:].removeprefix('= ')
 
-# %% ../../nbs/report/03_words.ipynb #c9
-def cell(text, note='', sort=None, cls=''):
+# %% ../../nbs/report/03_words.ipynb #c009
+def cell(
+    text,  # What is shown
+    note='',  # Small text below
+    sort=None,  # Value to sort by
+    cls='',
+):
     "A cell: `text`, a small `note` below it, the value to `sort` by and a class; `mark` warns"
     return dict(text=text, note=note, sort=sort, cls=cls, mark='', href='')
 
 
-def number(x, d=1, note='', sign=False):
+def number(
+    x,  # A number
+    d=1,  # Decimals
+    note='',  # Small text below
+    sign=False,  # Whether a plus is shown
+):
     return cell(
         num(x, d, sign), note, '' if x is None or not np.isfinite(x) else repr(float(x)), 'num'
     )
 
 
-def mean_sd(m, s, d=1, note=''):
+def mean_sd(
+    m,  # Mean
+    s,  # Standard deviation
+    d=1,  # Decimals
+    note='',  # Small text below
+):
     return cell(
         num(m, d) + (f' ± {num(s, d)}' if np.isfinite(s) else ''),
         note,
@@ -79,7 +106,9 @@ def mean_sd(m, s, d=1, note=''):
     )
 
 
-def csv_uri(df) -> str:
+def csv_uri(
+    df,  # A frame
+) -> str:
     "The frame as a CSV data URI, numbers to six digits: the folder `tables` has them all"
     return (
         'data:text/csv;charset=utf-8;base64,'
@@ -87,7 +116,14 @@ def csv_uri(df) -> str:
     )
 
 
-def table(id, caption, head, rows, df, empty='Nothing to show.'):
+def table(
+    id,  # Of the element
+    caption,  # What the table shows
+    head,  # Headings
+    rows,  # Lists of cells
+    df,  # The same as a frame, for CSV
+    empty='Nothing to show.',  # What is said without rows
+):
     "A table for the template; a heading that ends in `#` is numeric"
     return dict(
         id=id,
@@ -101,7 +137,13 @@ def table(id, caption, head, rows, df, empty='Nothing to show.'):
     )
 
 
-def figure(id, fig, caption, df, alt=''):
+def figure(
+    id,  # Of the element
+    fig,  # A plotly figure
+    caption,  # What the table shows
+    df,  # What it shows, for CSV
+    alt='',  # What it shows, in words
+):
     "A figure for the template: JSON that cannot end the script element it stands in"
     from markupsafe import Markup
 
@@ -127,7 +169,10 @@ def ends(x):  # Limits of an axis with a margin
     return lo - 0.04 * (hi - lo or 1), hi + 0.04 * (hi - lo or 1)
 
 
-def paged(figs, each: int = 6) -> list:  # Dicts title, caption, figures
+def paged(
+    figs,  # Figures of `figure`
+    each: int = 6,  # Dicts title, caption, figures
+) -> list:
     "Figures on pages"
     return [
         dict(
@@ -138,7 +183,7 @@ def paged(figs, each: int = 6) -> list:  # Dicts title, caption, figures
         for i in range(0, len(figs), each)
     ]
 
-# %% ../../nbs/report/03_words.ipynb #c12
+# %% ../../nbs/report/03_words.ipynb #c012
 _ALPHA = 0.05
 
 
@@ -181,7 +226,7 @@ def sentence(
         res += ' The interval by itself excludes zero, but the adjusted test does not reject.'
     return res[0].upper() + res[1:]
 
-# %% ../../nbs/report/03_words.ipynb #c14
+# %% ../../nbs/report/03_words.ipynb #c014
 _verdicts = dict(
     lower=('Yes.', '#00704f'),
     higher=('No, the opposite.', '#b3150c'),
@@ -190,7 +235,9 @@ _verdicts = dict(
 )
 
 
-def count_outcomes(C) -> str:
+def count_outcomes(
+    C,  # Result of `contrasts`
+) -> str:
     "How many comparisons went which way"
     n = [outcome(c) for c in C.itertuples()]
     parts = [
@@ -228,12 +275,12 @@ def sweep_words(
         + f" The lowest is {who(arms, best.arm, best.predictor)}: {num(best.difference, d, True)} {unit} (95 % interval {num(best.lo, d, True)} to {num(best.hi, d, True)}, {pvalue(best.p)} unadjusted, {pvalue(best.p_holm)} adjusted). Being the best of many, it looks better than it is."
     )
 
-# %% ../../nbs/report/03_words.ipynb #c15
+# %% ../../nbs/report/03_words.ipynb #c015
 def answer(
     C,  # Result of `contrasts` for the declared comparisons
     arms,  # Table `arms`
     declared: list,  # `contrasts` of `study.json`
-    label_unit: str,
+    label_unit: str,  # Unit of the label
     part: str = 'test',  # Which subjects were predicted
 ) -> dict:  # verdict, colour, text, declared, counts, questions
     "The study's answer, from the comparison that was declared first or as `primary`"
@@ -279,7 +326,7 @@ def answer(
         questions=[dict(question=q, text=count_outcomes(g)) for q, g in groups],
     )
 
-# %% ../../nbs/report/03_words.ipynb #c18
+# %% ../../nbs/report/03_words.ipynb #c018
 @dataclass(frozen=True)
 class Basis:
     "A study's tables, its scores over splits, and its comparisons"
@@ -348,12 +395,16 @@ class Basis:
     def independent(self):
         return self.ratio == 0  # every split has target subjects of its own
 
-# %% ../../nbs/report/03_words.ipynb #c19
-def part_of(study) -> str:
+# %% ../../nbs/report/03_words.ipynb #c019
+def part_of(
+    study,  # Content of `study.json`
+) -> str:
     return 'validation' if study.get('scored') == 'valid' else 'test'
 
 
-def basis(t: dict) -> Basis:
+def basis(
+    t: dict,  # Result of `collect`
+) -> Basis:
     "Scores and comparisons of the tables `t`; Holm's adjustment runs over what was declared"
     study, arms, M, P = t['study'], t['arms'], t['metrics'], t['predictions']
     ratio, declared = split_ratio(study, P), study['contrasts']
@@ -361,8 +412,11 @@ def basis(t: dict) -> Basis:
     C['p_holm'] = holm(C.p.where(C.index < len(declared)))
     return Basis(t, ratio, summarise(M, ratio), C)
 
-# %% ../../nbs/report/03_words.ipynb #c20
-def undeclared(arms, declared):
+# %% ../../nbs/report/03_words.ipynb #c020
+def undeclared(
+    arms,  # Table `arms`
+    declared,  # Comparisons that the study declares
+):
     "Comparisons with the target-only arm that a reader will want, though the study declared none"
     pure = arms[arms.group == 'target only'].arm
     have = {(c['arm'], c['predictor'], c['reference']) for c in declared}
@@ -382,9 +436,9 @@ def undeclared(arms, declared):
         if a.arm != ref and a.set != 'sweep' and (a.arm, p, ref) not in have
     ]
 
-# %% ../../nbs/report/03_words.ipynb #c22
+# %% ../../nbs/report/03_words.ipynb #c022
 def sweep_pools(
-    v: Basis,
+    v: Basis,  # `Basis` of the study
 ) -> (
     list
 ):  # (sources, predictor, name of the arm without guidance or None, arms by weight, variants)
@@ -404,7 +458,9 @@ def sweep_pools(
     return out
 
 
-def sweep_contrasts(v: Basis):
+def sweep_contrasts(
+    v: Basis,  # `Basis` of the study
+):
     "Every form of guidance against no guidance, Holm over all of them"
     pairs = [
         dict(arm=a, predictor=p, reference=none, reference_predictor=p, question=s)
@@ -414,7 +470,7 @@ def sweep_contrasts(v: Basis):
     ]
     return contrasts(v.t['metrics'], v.t['predictions'], pairs, v.ratio, metric=v.metric)
 
-# %% ../../nbs/report/03_words.ipynb #c24
+# %% ../../nbs/report/03_words.ipynb #c024
 _leaks = dict(
     slice='Slices were split at random, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.',
     counts='Slices were split by the published counts, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.',
@@ -435,7 +491,9 @@ def leak_words(by: str) -> tuple:  # (mark, explanation); empty for a split by s
     )
 
 
-def phantom_words(study) -> str:
+def phantom_words(
+    study,  # Content of `study.json`
+) -> str:
     "Which cohorts are phantoms, or an empty text"
     names = [c['modality'] for c in study['cohorts'].values() if c['phantom']]
     if not names:
@@ -449,7 +507,9 @@ def phantom_words(study) -> str:
     return f'{which} computed phantoms. The numbers compare arms with each other; they are not comparable with the paper’s or with any number from scans of people.'
 
 
-def data_words(study) -> str:
+def data_words(
+    study,  # Content of `study.json`
+) -> str:
     "What is phantom and what is not, in one paragraph"
     c = study['cohorts']
     phantoms, scans = (
@@ -470,15 +530,20 @@ def data_words(study) -> str:
         + 'A shift between the distributions of target and source labels is part of any effect of translated images.'
     )
 
-# %% ../../nbs/report/03_words.ipynb #c25
-def scored_words(study) -> str:
+# %% ../../nbs/report/03_words.ipynb #c025
+def scored_words(
+    study,  # Content of `study.json`
+) -> str:
     "Whether test subjects were read at all, or an empty text"
     if part_of(study) == 'test':
         return ''
     return 'Every error in this report is that of validation subjects. No test subject was read: this study chooses, another one tests.'
 
-# %% ../../nbs/report/03_words.ipynb #c27
-def question(study, arms=None) -> str:
+# %% ../../nbs/report/03_words.ipynb #c027
+def question(
+    study,  # Content of `study.json`
+    arms=None,  # Table `arms`
+) -> str:
     "The study's question in its own labels and modalities"
     c = study['cohorts']
     t = c[study['target']]
@@ -495,7 +560,10 @@ def kind_words(by: str) -> str:  # `10 splits ...`
     }.get(by, f'by {by}')
 
 
-def splits_words(study, ratio) -> str:
+def splits_words(
+    study,  # Content of `study.json`
+    ratio,  # n_test / n_train of a split
+) -> str:
     "How subjects were divided"
     f, by, n = study.get('fractions'), study['by'], study['splits']
     parts = (
@@ -515,7 +583,9 @@ def splits_words(study, ratio) -> str:
     )
 
 
-def done_words(runs) -> str:
+def done_words(
+    runs,  # Table `runs`
+) -> str:
     "How much of the study is there"
     n = (runs.status == 'done').sum()
     return f"{n} of {len(runs)} runs are finished."

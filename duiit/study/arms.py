@@ -6,7 +6,7 @@
 __all__ = ['AUGMENTATIONS', 'RELEASED', 'TUNED', 'WEIGHTS', 'VARIANTS', 'STUDIES', 'Arm', 'arms', 'varied', 'check_name', 'Study',
            'arms_of', 'preset_of', 'runs_of', 'notebooks_of', 'contrasts', 'load_study', 'study_of']
 
-# %% ../../nbs/study/01_arms.ipynb #c2
+# %% ../../nbs/study/01_arms.ipynb #c002
 import os, re, unicodedata
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core import check_in, InputError, read_json
 from ..models.recipe import FitPredictor, FitTranslator, Preset, PRESETS
 
-# %% ../../nbs/study/01_arms.ipynb #c5
+# %% ../../nbs/study/01_arms.ipynb #c005
 @dataclass(frozen=True)
 class Arm:
     name: str  # Used in file names and tables
@@ -23,9 +23,7 @@ class Arm:
     stages: tuple  # What is trained, in order
     reads: tuple  # Which predictors it reports: `'refit'`, `'joint'`, `'constant'`
     about: str  # One sentence
-    set: str = (
-        'main'  # `'main'`: the paper's Tables 2-4; `'controls'`; `'sweep'`: forms of guidance
-    )
+    set: str = 'main'  # `'main'`: the paper's Tables 2-4; `'controls'`; `'sweep'`: forms of guidance  # `'main'`, `'controls'` or `'sweep'`
     by: str = ''  # Another kind of split than the study's: a demonstration of leakage
     variant: str = ''  # In the sweep: the form of guidance in a word
     change: tuple = ()  # Pairs that replace fields of the study's preset
@@ -38,7 +36,7 @@ class Arm:
     def guidance(self):
         return getattr(self.stages[0], 'guidance', '')
 
-# %% ../../nbs/study/01_arms.ipynb #c7
+# %% ../../nbs/study/01_arms.ipynb #c007
 AUGMENTATIONS = dict(
     simple='Simple Augment',
     autoaugment='AutoAugment (ImageNet policy)',
@@ -104,7 +102,7 @@ def _transfer(T, s):
         f'Domain adaptation (DANN): features that should not tell {S} from {T}.',
     )
 
-# %% ../../nbs/study/01_arms.ipynb #c9
+# %% ../../nbs/study/01_arms.ipynb #c009
 def _translating(target, T, p):
     "The method, its detached twin, CycleGAN and, for one source, the bound"
     name, S, after = (
@@ -147,7 +145,7 @@ def _translating(target, T, p):
             f'The true {T} of every {S} subject instead of its translation: what a perfect translator would reach.',
         )
 
-# %% ../../nbs/study/01_arms.ipynb #c11
+# %% ../../nbs/study/01_arms.ipynb #c011
 RELEASED = (('name', 'resnet18'), ('dropout', 0.5))
 TUNED = dict(
     weight=1e-2
@@ -218,7 +216,7 @@ def _leak(target, T):
         'slice',
     )
 
-# %% ../../nbs/study/01_arms.ipynb #c12
+# %% ../../nbs/study/01_arms.ipynb #c012
 WEIGHTS = ('1e-4', '1e-3', '1e-2', '1e-1')
 VARIANTS = dict(
     unramped=('from the first step', dict(ramped=False)),
@@ -256,7 +254,7 @@ def _sweep(target, T, s):
             word,
         )
 
-# %% ../../nbs/study/01_arms.ipynb #c13
+# %% ../../nbs/study/01_arms.ipynb #c013
 def arms(
     target: str = 'ct',  # Name of the target cohort
     sources: tuple = ('mri', 'pet'),  # Names of the source cohorts
@@ -281,7 +279,7 @@ def arms(
         )
     return {a.name: a for a in every}
 
-# %% ../../nbs/study/01_arms.ipynb #c18
+# %% ../../nbs/study/01_arms.ipynb #c018
 def _typed(v, like, name):
     "A value of a sweep as the field's own type: YAML reads 1e-3 as text"
     if isinstance(like, float) and not isinstance(v, bool):
@@ -353,7 +351,7 @@ def _variant(base, change, mine, preset):
         other,
     )
 
-# %% ../../nbs/study/01_arms.ipynb #c21
+# %% ../../nbs/study/01_arms.ipynb #c021
 _letters, _marks = r'\w', " ._&'()-"
 _taken = ('reference', 'README.md')  # in the folder of all studies' results
 
@@ -392,7 +390,7 @@ def _texts(study):
             f"study {study.name!r}: cohorts is {study.cohorts!r}, which is no text: in YAML put it in quotes, such as '2024_05'"
         )
 
-# %% ../../nbs/study/01_arms.ipynb #c23
+# %% ../../nbs/study/01_arms.ipynb #c023
 @dataclass(frozen=True)
 class Study:
     "The grid: cohorts x arms x splits, under one preset"
@@ -415,16 +413,14 @@ class Study:
     seed: int = 0  # Of splits, initial weights and batches
     log: str = ''  # `'tensorboard'` or `'wandb'`: losses while they are made
     preset: str = 'phantom'  # Name of a preset
-    make: dict = field(
-        default_factory=dict
-    )  # How missing cohorts are made: `{'phantom': {...}}` or `{'scans': {...}}`
-    faces: bool = False  # Show whole heads in the pictures of people; otherwise what is within 15 mm of the skin is blanked
-    change: dict = field(
-        default_factory=dict
-    )  # Fields of the preset to override, e.g. `{'steps': 1000}`
-    full: dict = field(
-        default_factory=dict
-    )  # Fields of the study to override when it is called with the preset `'full'`
+    # How missing cohorts are made: `{'phantom': {...}}` or `{'scans': {...}}`
+    make: dict = field(default_factory=dict)
+    # Show whole heads in the pictures of people; otherwise what is near the skin is blanked
+    faces: bool = False
+    # Fields of the preset to override, e.g. `{'steps': 1000}`
+    change: dict = field(default_factory=dict)
+    # Fields of the study to override when it is called with the preset `'full'`
+    full: dict = field(default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(
@@ -453,8 +449,10 @@ class Study:
                 f"study {self.name!r}: splits={self.splits}, but at least 1 is needed"
             )
 
-# %% ../../nbs/study/01_arms.ipynb #c24
-def arms_of(study: Study) -> dict:
+# %% ../../nbs/study/01_arms.ipynb #c024
+def arms_of(
+    study: Study,  # The study
+) -> dict:
     "The arms of `study` by name, in order"
     A = arms(study.target, study.sources)
     swept = [a for v in study.vary for a in varied(v, A, preset_of(study))]
@@ -467,7 +465,7 @@ def arms_of(study: Study) -> dict:
 
 
 def preset_of(
-    study: Study,
+    study: Study,  # The study
     arm: Arm = None,  # With the changes of this arm, too
 ) -> Preset:
     "The preset of `study` with its changes"
@@ -483,7 +481,7 @@ def runs_of(study: Study) -> dict:  # run name -> names of the arms that read it
 
 
 def notebooks_of(
-    study: Study,
+    study: Study,  # The study
 ) -> dict:  # name -> runs that are trained in it, one notebook per split
     "A run that translates takes a notebook of its own; the short ones share one, and with it the start of a kernel"
     A = arms_of(study)
@@ -491,7 +489,7 @@ def notebooks_of(
     short = [r for r in runs_of(study) if r not in long]
     return long | ({'short': short} if short else {})
 
-# %% ../../nbs/study/01_arms.ipynb #c27
+# %% ../../nbs/study/01_arms.ipynb #c027
 _questions = [  # question, predictor of the method, reference arms for target {t}, sources {p}, and their predictor
     ('Do translated images help?', 'refit', ('pure-{t}',), 'refit'),
     ('Does guidance improve the translations?', 'refit', ('cyclegan-{p}',), 'refit'),
@@ -518,7 +516,7 @@ _questions = [  # question, predictor of the method, reference arms for target {
 
 
 def contrasts(
-    study: Study,
+    study: Study,  # The study
 ) -> list:  # Dicts `arm, predictor, reference, reference_predictor, question`
     "The comparisons that the study was made for, among its arms"
     A, res = arms_of(study), []
@@ -560,7 +558,7 @@ def contrasts(
                 add(a.name, p, v['arm'], p, 'Does the change help?')
     return res
 
-# %% ../../nbs/study/01_arms.ipynb #c30
+# %% ../../nbs/study/01_arms.ipynb #c030
 _full = dict(splits=10, sets=('main', 'controls'))
 _many, _blocks = (
     dict(ct=600, held=200),
@@ -633,7 +631,7 @@ STUDIES = {
     ]
 }
 
-# %% ../../nbs/study/01_arms.ipynb #c31
+# %% ../../nbs/study/01_arms.ipynb #c031
 def load_study(
     what: str,  # Name of a study that comes with the package, a YAML file with the fields of `Study`, a Python file that defines `study`, or a folder of cohorts
     **change,  # Fields to override; `None` values are ignored; `preset='full'`: the study's full form
@@ -707,7 +705,7 @@ def _read_yaml(path):
         raise InputError(f"{path}: expected lines of `field: value`, found {type(d).__name__}")
     return {'name': path.stem} | d
 
-# %% ../../nbs/study/01_arms.ipynb #c32
+# %% ../../nbs/study/01_arms.ipynb #c032
 def study_of(
     folder,  # Holds a folder per cohort, of which `ct` is the target and all others are sources
 ) -> Study:

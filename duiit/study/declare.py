@@ -71,16 +71,14 @@ class Inputs:
 
     cohorts: dict  # Name -> hash of the cohort
     truths: dict  # Source -> hash of its true target images, where it has some
-    people: (
-        frozenset  # Sources whose pictures are blanked: of people, unless the study shows faces
-    )
+    people: frozenset  # Sources whose pictures are blanked: of people, unless the study shows faces  # Sources whose pictures are blanked: of people, unless the study shows faces
     rows: list  # Number of training rows of each source
     judge: str  # Hash of what the judge was made from; empty without one
     inception: str  # Hash of the file with Inception's weights; empty without one
 
 
 def inputs_of(
-    study: Study,
+    study: Study,  # The study
     cohorts: dict,  # Name -> `Cohort`
     truths: dict,  # Source -> `Cohort` of its true target images
     judge,  # `Judge` or `None`
@@ -128,7 +126,10 @@ def _of_sources(study, arm, inputs) -> dict:
 
 
 def identity(
-    study: Study, arm: Arm, index: int, inputs: Inputs
+    study: Study,  # The study
+    arm: Arm,  # An arm
+    index: int,  # Number of the split, from 0
+    inputs: Inputs,  # Result of `inputs_of`
 ) -> str:  # 16 hexadecimal digits
     "A hash of everything that determines a run's result: two runs with one identity are the same run"
     what = dict(
@@ -173,7 +174,7 @@ MAKERS = {'phantom': _phantom, 'scans': _scans}
 
 # %% ../../nbs/study/06_declare.ipynb #c009
 def make_cohorts(
-    study: Study,
+    study: Study,  # The study
     progress: bool = True,  # Show a bar
 ):
     "Make the study's cohorts as it declares, and train its judge of translations, unless they are there already"
@@ -201,7 +202,7 @@ def make_cohorts(
 
 # %% ../../nbs/study/06_declare.ipynb #c012
 def declare(
-    study: Study,
+    study: Study,  # The study
     reports='reports',  # Where studies keep their results
     cohorts: dict = None,  # As loaded by `load_cohorts`
 ) -> Path:  # `reports/<study>/study.json`
@@ -240,7 +241,9 @@ def declare(
 
 
 def identities(
-    study: Study, cohorts: dict, judge
+    study: Study,  # The study
+    cohorts: dict,  # Name -> `Cohort`
+    judge,  # `Judge` or `None`
 ) -> dict:  # run -> list of identities, one per split
     "Which runs belong to the study, as its cohorts are now"
     A, truths = (
@@ -253,7 +256,10 @@ def identities(
     }
 
 
-def arm_rows(study: Study, target: Cohort) -> list:  # Dicts
+def arm_rows(
+    study: Study,  # The study
+    target: Cohort,  # Dicts
+) -> list:
     "The study's arms in the words of the report"
     runs = {a: r for r, names in runs_of(study).items() for a in names}
     sd = Standard.fit(target.subjects.label, len(target.meta['label_classes'] or ())).scale
@@ -287,7 +293,10 @@ def said_first(cohorts: dict) -> list:  # Sentences
     ]
 
 # %% ../../nbs/study/06_declare.ipynb #c013
-def standard_weight(arm: Arm, sd: float) -> float:  # `None` where nothing is translated
+def standard_weight(
+    arm: Arm,  # An arm
+    sd: float,  # `None` where nothing is translated
+) -> float:
     "An arm's lambda on labels in units of their standard deviation `sd`, about: each split has its own"
     s = arm.stages[0]
     if not isinstance(s, FitTranslator):
@@ -312,7 +321,9 @@ def shared_names(cohorts: dict) -> list:  # Sentences; empty if no name is in tw
     return out
 
 
-def describe(c: Cohort) -> dict:
+def describe(
+    c: Cohort,  # The cohort
+) -> dict:
     "A cohort in the words of the report"
     s, m = c.subjects.label, c.meta
     return dict(

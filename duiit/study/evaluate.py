@@ -6,7 +6,7 @@
 __all__ = ['predictions_of', 'constant_of', 'score_images', 'Translated', 'translated_slices', 'judged', 'quality_of', 'hides',
            'probes_of', 'gallery_of']
 
-# %% ../../nbs/study/05_evaluate.ipynb #c2
+# %% ../../nbs/study/05_evaluate.ipynb #c002
 from dataclasses import dataclass
 import numpy as np, pandas as pd, torch
 from ..data.units import Norm
@@ -25,8 +25,10 @@ from duiit.models.judge import (
 from .prepare import encoded
 from .training import Run
 
-# %% ../../nbs/study/05_evaluate.ipynb #c5
-def predictions_of(run: Run) -> pd.DataFrame:
+# %% ../../nbs/study/05_evaluate.ipynb #c005
+def predictions_of(
+    run: Run,  # The run
+) -> pd.DataFrame:
     "Predicted and true labels of the target's scored slices, for every predictor of the run; of classes, the most probable one and every probability"
     d, rows = run.data, run.data.split.rows(run.study.scored)
     x, f = (
@@ -66,13 +68,15 @@ def predictions_of(run: Run) -> pd.DataFrame:
     )
 
 
-def constant_of(run: Run) -> np.ndarray:
+def constant_of(
+    run: Run,  # The run
+) -> np.ndarray:
     "What says the same of every image: the mean label of the target's training images, or their shares of classes `(K,)`"
     d = run.data
     y, k = d.target.frame.label.to_numpy()[d.split.rows('train')], d.standard.classes
     return np.bincount(y.astype(int), minlength=k) / len(y) if k else np.array(d.standard.mean)
 
-# %% ../../nbs/study/05_evaluate.ipynb #c6
+# %% ../../nbs/study/05_evaluate.ipynb #c006
 def score_images(
     fake,  # Translated images `(N, H, W)` in [-1, 1]
     true,  # True target images `(N, H, W)` in [-1, 1]
@@ -93,22 +97,25 @@ def score_images(
         mae=np.abs(norm.decode(fake) - norm.decode(true)).mean((1, 2)),
     )
 
-# %% ../../nbs/study/05_evaluate.ipynb #c9
+# %% ../../nbs/study/05_evaluate.ipynb #c009
 @dataclass
 class Translated:
     "A source's slices with their translations, in [-1, 1]; `(n, H, W)`"
 
-    name: str
-    rows: np.ndarray
-    frame: pd.DataFrame
-    source: np.ndarray
-    fake: np.ndarray
-    true: np.ndarray = None
+    name: str  # Of the source
+    rows: np.ndarray  # Rows of the source cohort
+    frame: pd.DataFrame  # Their rows of its table
+    source: np.ndarray  # `(n, H, W)` in [-1, 1]
+    fake: np.ndarray  # Translations `(n, H, W)` in [-1, 1]
+    true: np.ndarray = None  # True target images, or `None`
     regions: np.ndarray = None  # `None` without a truth
     held: np.ndarray = None  # Whether the subject was kept from training
 
 
-def translated_slices(run: Run, name: str) -> Translated:
+def translated_slices(
+    run: Run,  # The run
+    name: str,  # Name of a cohort
+) -> Translated:
     "Every slice of a source, those with a truth first choice where there is one"
     d, rows, true, regions = (run.data, np.arange(len(run.data.sources[name])), None, None)
     if name in d.truths:
@@ -131,7 +138,10 @@ def translated_slices(run: Run, name: str) -> Translated:
     )
 
 
-def judged(run: Run, images) -> np.ndarray:  # `(n,)` labels in their unit
+def judged(
+    run: Run,  # The run
+    images,  # `(n,)` labels in their unit
+) -> np.ndarray:
     "What the judge reads from target images in [-1, 1]"
     d = run.data
     return read_labels(
@@ -140,9 +150,10 @@ def judged(run: Run, images) -> np.ndarray:  # `(n,)` labels in their unit
         device=run.device,
     )
 
-# %% ../../nbs/study/05_evaluate.ipynb #c10
+# %% ../../nbs/study/05_evaluate.ipynb #c010
 def quality_of(
-    run: Run, slices: dict
+    run: Run,  # The run
+    slices: dict,  # Source -> `Translated`
 ) -> tuple:  # Table `quality` or None; arrays of the gallery or None
     "Scores of the translations of held-out subjects, and a gallery of fixed and of worst slices"
     tables, galleries, norm = [], [], run.data.norms[run.study.target]
@@ -205,7 +216,8 @@ def quality_of(
 
 
 def hides(
-    run: Run, name: str
+    run: Run,  # The run
+    name: str,  # Name of a cohort
 ):  # A function of encoded images `(n, H, W)` that gives a mask of the same shape, or `None`
     "What a source's pictures must not show: everything within 15 mm of the outline of a person's head; phantoms have no face"
     m = run.data.sources[name].meta
@@ -215,8 +227,11 @@ def hides(
         else lambda y: blank_face(y, m['spacing_mm'], window=(-1.0, 1.0)) <= y.min()
     )
 
-# %% ../../nbs/study/05_evaluate.ipynb #c12
-def probes_of(run: Run, slices: dict) -> pd.DataFrame:
+# %% ../../nbs/study/05_evaluate.ipynb #c012
+def probes_of(
+    run: Run,  # The run
+    slices: dict,  # Source -> `Translated`
+) -> pd.DataFrame:
     "Table `probes` of a run"
     rows = []
 
@@ -346,16 +361,16 @@ def _domains(run, stage, add):
         ),
     )
 
-# %% ../../nbs/study/05_evaluate.ipynb #c13
+# %% ../../nbs/study/05_evaluate.ipynb #c013
 def gallery_of(
-    name: str,
+    name: str,  # Name of a cohort
     f,  # Source and its rows of the frame
-    y,
-    fake,
-    rec,
+    y,  # Source slices `(n, H, W)` in [-1, 1]
+    fake,  # Their translations
+    rec,  # The way back
     true,  # Source, translated, cycle, truth (or `None`): `(n, H, W)` in [-1, 1]
     error,  # `(n,)` by which the worst are found
-    fixed: int = 10,
+    fixed: int = 10,  # How many subjects are shown whatever their error
     worst: int = 3,  # How many of each
     hidden=None,  # As `hides` gives it
 ) -> dict:

@@ -6,7 +6,7 @@
 __all__ = ['Data', 'load_cohorts', 'split_source', 'prepare', 'judge_of', 'encoded', 'labels', 'check_networks', 'check_labels',
            'check_units']
 
-# %% ../../nbs/study/03_prepare.ipynb #c2
+# %% ../../nbs/study/03_prepare.ipynb #c002
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, torch
@@ -21,24 +21,24 @@ from ..models.predictor import Encoded, Standard
 from ..models.judge import load_judge
 from .arms import Arm, preset_of, Study
 
-# %% ../../nbs/study/03_prepare.ipynb #c5
+# %% ../../nbs/study/03_prepare.ipynb #c005
 @dataclass
 class Data:
     "The cohorts of a study under one split"
 
-    target: Cohort
-    split: Split
+    target: Cohort  # The target cohort
+    split: Split  # Of the target
     sources: dict  # name -> `Cohort`
     parts: dict  # name -> `Split` of a source
     truths: dict  # name -> (source rows, `Cohort` of true targets, its rows)
     norms: dict  # name -> `Norm`
-    standard: Standard
+    standard: Standard  # Scale of labels
     judge: object = None  # `duiit.models.judge.Judge` of the study, or None
 
     def train(self, name):  # rows of a source that translators and predictors learn from
         return np.flatnonzero(self.parts[name].part != 'test')
 
-# %% ../../nbs/study/03_prepare.ipynb #c6
+# %% ../../nbs/study/03_prepare.ipynb #c006
 def load_cohorts(study: Study) -> dict:  # name -> `Cohort`, target first
     "The study's cohorts; `InputError` if one is missing or their images differ in size"
     folder = Path(study.cohorts)
@@ -60,14 +60,18 @@ def load_cohorts(study: Study) -> dict:  # name -> `Cohort`, target first
     return cs
 
 
-def split_source(study: Study, cohort: Cohort, index: int) -> Split:
+def split_source(
+    study: Study,  # The study
+    cohort: Cohort,  # A cohort
+    index: int,  # Number of the split, from 0
+) -> Split:
     "Test: subjects kept from training; train and valid are both learnt from"
     t = study.source_test
     return split_rows(cohort, index, (1 - 2 * t, t, t), 'subject', study.seed)
 
-# %% ../../nbs/study/03_prepare.ipynb #c7
+# %% ../../nbs/study/03_prepare.ipynb #c007
 def prepare(
-    study: Study,
+    study: Study,  # The study
     index: int,  # Number of the split
     cohorts: dict = None,  # As loaded by `load_cohorts`
     by: str = '',  # Another kind of split than the study's: for the arm that demonstrates leakage
@@ -109,24 +113,34 @@ def prepare(
         d.norms[n] = c.norm or fit_norm(c.images[d.train(n)])
     return d
 
-# %% ../../nbs/study/03_prepare.ipynb #c8
-def judge_of(study: Study):
+# %% ../../nbs/study/03_prepare.ipynb #c008
+def judge_of(
+    study: Study,  # The study
+):
     "The study's judge of translations, trained by `make_cohorts`; `None` if the study declares none"
     return load_judge(Path(study.cohorts) / 'judge') if study.judge else None
 
-# %% ../../nbs/study/03_prepare.ipynb #c9
-def encoded(norm: Norm, images, rows=None) -> Tensor:  # `(N, 1, H, W)` in [-1, 1]
+# %% ../../nbs/study/03_prepare.ipynb #c009
+def encoded(
+    norm: Norm,  # Window of the images
+    images,  # Images `(N, H, W)` in natural units
+    rows=None,  # `(N, 1, H, W)` in [-1, 1]
+) -> Tensor:
     "Images `(N, H, W)` in natural units as a network reads them; with `rows`, these alone, and only when they are asked for"
     if rows is not None:
         return Encoded((images, rows, norm))
     return torch.from_numpy(np.ascontiguousarray(norm.encode(images), np.float32))[:, None]
 
 
-def labels(cohort: Cohort, rows, standard: Standard) -> Tensor:  # `(N,)`
+def labels(
+    cohort: Cohort,  # Whose rows
+    rows,  # Row numbers
+    standard: Standard,  # `(N,)`
+) -> Tensor:
     "Standardised labels of rows"
     return torch.from_numpy(standard.encode(cohort.frame.label.to_numpy()[rows])).float()
 
-# %% ../../nbs/study/03_prepare.ipynb #c15
+# %% ../../nbs/study/03_prepare.ipynb #c015
 def _trials(stage, preset):
     "(what it is called, how it is made, images in a batch) of every network that a stage trains"
     predictor = dict(stage.predictor) or preset.predictor
@@ -176,8 +190,8 @@ def _fails(make, batch, size):
 
 
 def check_networks(
-    study: Study,
-    arm: Arm,
+    study: Study,  # The study
+    arm: Arm,  # An arm
     size: tuple,  # Pixels `(H, W)` of the study's images
 ):
     "`InputError` if a network of `arm` cannot be trained on images of this size in batches of the preset's"
@@ -205,7 +219,7 @@ def check_networks(
             f"{size[0]}x{size[1]} px ({why.rstrip('.')}). {hint}"
         )
 
-# %% ../../nbs/study/03_prepare.ipynb #c18
+# %% ../../nbs/study/03_prepare.ipynb #c018
 def _class_troubles(study, target, split):
     "Sentences about classes that are missing in a part; `InputError` if it is the training part"
     names = target.meta['label_classes']
@@ -240,9 +254,9 @@ def _number_troubles(study, target, split):
             )
         yield f"{who}: R2 is not computed"
 
-# %% ../../nbs/study/03_prepare.ipynb #c19
+# %% ../../nbs/study/03_prepare.ipynb #c019
 def check_labels(
-    study: Study,
+    study: Study,  # The study
     cohorts: dict,  # As loaded by `load_cohorts`
 ) -> list:  # Sentences to be read before the results
     "What splits and labels allow; `InputError` where a split cannot be made or has nothing to learn"
@@ -262,9 +276,9 @@ def check_labels(
             )
     return found
 
-# %% ../../nbs/study/03_prepare.ipynb #c22
+# %% ../../nbs/study/03_prepare.ipynb #c022
 def check_units(
-    study: Study,
+    study: Study,  # The study
     cohorts: dict,  # As loaded by `load_cohorts`
 ) -> list:  # Sentences to be read before the results
     "What differs between the target and a source; `InputError` if their labels have different units"

@@ -8,14 +8,14 @@ __all__ = ['TABLES', 'METRICS', 'ERRORS', 'Schema', 'class_columns', 'check_tabl
            'is_current', 'due', 'Metric', 'classes_of', 'metrics_of', 'primary', 'primary_in', 'subject_means',
            'surprise', 'auroc', 'metrics', 'study_arms', 'collect']
 
-# %% ../../nbs/study/02_results.ipynb #c2
+# %% ../../nbs/study/02_results.ipynb #c002
 import json, re
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
 from ..core import atomic, check_in, InputError, read_json, write_json
 
-# %% ../../nbs/study/02_results.ipynb #c5
+# %% ../../nbs/study/02_results.ipynb #c005
 @dataclass(frozen=True)
 class Schema:
     "The columns of a table by kind, and the columns that name a row"
@@ -34,7 +34,7 @@ class Schema:
         }
         return {c: kinds[c] for c in dict.fromkeys(self.key.split() + list(kinds))}
 
-# %% ../../nbs/study/02_results.ipynb #c6
+# %% ../../nbs/study/02_results.ipynb #c006
 TABLES = dict(
     predictions=Schema(
         'arm predictor split seed cohort subject slice',
@@ -81,7 +81,7 @@ TABLES = dict(
     galleries=Schema('arm split', text='arm path', int='split seed'),
 )
 
-# %% ../../nbs/study/02_results.ipynb #c9
+# %% ../../nbs/study/02_results.ipynb #c009
 def _column(s, kind, where):
     "Series `s` cast to `kind`; the first value that does not fit is named"
 
@@ -108,7 +108,7 @@ def _column(s, kind, where):
     bad(~np.isfinite(x) | (x != np.round(x)), 'an integer')
     return s.astype('int64')
 
-# %% ../../nbs/study/02_results.ipynb #c11
+# %% ../../nbs/study/02_results.ipynb #c011
 def class_columns(df) -> list:  # `['p0', 'p1', ...]`; empty where labels are numbers
     "The columns of class probabilities in table `predictions`"
     return sorted(
@@ -156,7 +156,7 @@ def _check_classes(df, where):
     )
     return df
 
-# %% ../../nbs/study/02_results.ipynb #c12
+# %% ../../nbs/study/02_results.ipynb #c012
 def check_table(
     df,  # Frame to check; columns beyond the schema are carried along
     name: str,  # Which table: a key of `TABLES`
@@ -186,7 +186,7 @@ def check_table(
         )
     return df
 
-# %% ../../nbs/study/02_results.ipynb #c17
+# %% ../../nbs/study/02_results.ipynb #c017
 def write_table(
     df,  # Frame that fits the schema
     path,  # `.../predictions.parquet`: the file's name says which table it is
@@ -216,7 +216,7 @@ def read_table(
         ) from None
     return check_table(df, name or Path(path).stem, str(path))
 
-# %% ../../nbs/study/02_results.ipynb #c21
+# %% ../../nbs/study/02_results.ipynb #c021
 _gallery = dict(
     source=3, fake=3, rec=3, subject=1, slice=1, label=1, kind=1, origin=1, mae=1
 )  # array -> number of axes
@@ -250,15 +250,20 @@ def check_gallery(
         )
     return g
 
-# %% ../../nbs/study/02_results.ipynb #c22
-def write_gallery(g, path):
+# %% ../../nbs/study/02_results.ipynb #c022
+def write_gallery(
+    g,  # A gallery, see `check_gallery`
+    path,  # File, .npz
+):
     "Check the gallery `g` and write it to `path` (.npz), atomically"
     g = check_gallery(g, str(path))
     with atomic(path) as tmp:
         np.savez_compressed(tmp, **g)
 
 
-def read_gallery(path) -> dict:
+def read_gallery(
+    path,  # File, .npz
+) -> dict:
     "The checked arrays in `path`; never unpickles. An `InputError` names the file if it is missing or damaged"
     import zipfile, zlib
 
@@ -273,7 +278,7 @@ def read_gallery(path) -> dict:
         ) from None
     return check_gallery(g, str(path))
 
-# %% ../../nbs/study/02_results.ipynb #c25
+# %% ../../nbs/study/02_results.ipynb #c025
 _run_tables = ('predictions', 'quality', 'history', 'probes')
 
 
@@ -290,7 +295,7 @@ def is_done(folder) -> bool:  # Whether this run need not be made again
         and all((folder / f).exists() for f in row.get('files', []))
     )
 
-# %% ../../nbs/study/02_results.ipynb #c26
+# %% ../../nbs/study/02_results.ipynb #c026
 def write_run(
     folder,  # `reports/<study>/runs/<run>/split<k>`
     row: dict,  # The run's row of table `runs`: arm, split, seed, preset, by, seconds, ... ; None where unknown
@@ -330,7 +335,7 @@ def write_failure(
     "Write that a run failed and why; it is not done, so the same command tries again"
     write_json(Path(folder) / 'run.json', dict(row, status='failed', reason=reason))
 
-# %% ../../nbs/study/02_results.ipynb #c27
+# %% ../../nbs/study/02_results.ipynb #c027
 def _number(v):
     return np.nan if v is None else float(v)
 
@@ -364,11 +369,11 @@ def read_run(
         read_gallery(folder / 'gallery.npz')
     return row, tables
 
-# %% ../../nbs/study/02_results.ipynb #c30
+# %% ../../nbs/study/02_results.ipynb #c030
 def ident_of(
     study: dict,  # Content of `study.json`
-    run: str,
-    split: int,
+    run: str,  # Name of the run
+    split: int,  # Number of the split, from 0
 ) -> str:  # Empty where nothing is declared
     "The identity that a run of the study must have"
     return dict(enumerate(study.get('idents', {}).get(run, ()))).get(split, '')
@@ -382,7 +387,10 @@ def is_stale(
     return bool(ident) and row.get('ident') != ident
 
 
-def is_current(folder, ident: str) -> bool:
+def is_current(
+    folder,  # Of the run
+    ident: str,  # That is declared
+) -> bool:
     "Whether a run is done and the one that is declared, so that it need not be made again"
     return is_done(folder) and not is_stale(read_json(Path(folder) / 'run.json'), ident)
 
@@ -403,7 +411,7 @@ def due(
         if not is_current(Path(folder) / 'runs' / r / f'split{k}', ident_of(study, r, k))
     ]
 
-# %% ../../nbs/study/02_results.ipynb #c33
+# %% ../../nbs/study/02_results.ipynb #c033
 @dataclass(frozen=True)
 class Metric:
     "A score: how it is called, what it is measured in and which values it can take"
@@ -414,7 +422,7 @@ class Metric:
     power: int = 0  # The label's unit stands to this power in its unit: 2 for a squared error
     unit: str = ''  # Its unit where that is not the label's
     lower: bool = True  # Whether lower is better
-    low: float = -np.inf
+    low: float = -np.inf  # Least value; `None`: none
     high: float = np.inf  # Its range
     decimals: int = None  # Decimals in tables; `None`: from the size of the numbers
     plan: tuple = ()  # Pairs (unit, differences that a plan of a next study asks for)
@@ -434,7 +442,7 @@ METRICS = {
     ]
 }
 
-# %% ../../nbs/study/02_results.ipynb #c34
+# %% ../../nbs/study/02_results.ipynb #c034
 def classes_of(study: dict) -> tuple:  # From `study.json`; empty where the label is a number
     "Names of the classes that the study predicts"
     return tuple(study['cohorts'][study['target']].get('classes') or ())
@@ -454,7 +462,7 @@ def primary_in(metrics) -> str:  # `'mse'` for an empty table
     "The primary score of what table `metrics` holds"
     return metrics_of(set(metrics.metric) & set(metrics_of(True)))[0]
 
-# %% ../../nbs/study/02_results.ipynb #c37
+# %% ../../nbs/study/02_results.ipynb #c037
 _run_key = ['arm', 'predictor', 'split', 'seed']
 
 
@@ -478,7 +486,7 @@ def subject_means(
             s[to] = s[names].to_numpy().argmax(1).astype(float)
     return s.drop(columns=[*votes])
 
-# %% ../../nbs/study/02_results.ipynb #c38
+# %% ../../nbs/study/02_results.ipynb #c038
 def surprise(
     df,  # Rows with `label` and `p0`, `p1`, ...
 ):  # Cross-entropy of each row, nats
@@ -515,7 +523,7 @@ def auroc(
         )
     )
 
-# %% ../../nbs/study/02_results.ipynb #c39
+# %% ../../nbs/study/02_results.ipynb #c039
 def _number_scores(df):
     "MSE, MAE and R2 of every run"
     by = (
@@ -548,7 +556,7 @@ def metrics(
         out.append(m.assign(unit=unit).merge(n, on=_run_key))
     return check_table(pd.concat(out), 'metrics')
 
-# %% ../../nbs/study/02_results.ipynb #c47
+# %% ../../nbs/study/02_results.ipynb #c047
 def study_arms(
     study: dict,  # Content of `study.json`
 ):  # Table `arms`, in display order
@@ -587,7 +595,7 @@ def _check_run(row, tables, arms, study):
     ]
     return f"holds predictors {', '.join(sorted(held))}, not {lost[0]}" if lost else ''
 
-# %% ../../nbs/study/02_results.ipynb #c48
+# %% ../../nbs/study/02_results.ipynb #c048
 def _run_row(row, run, split, arms, status, reason):
     "A run's row of table `runs`, complete: empty text and NaN where nothing is known"
     kinds = TABLES['runs'].columns
@@ -608,7 +616,7 @@ def _relabel(tables, arms):
                 df = df[df.predictor.isin(a.reads.split(','))]
             yield name, df.assign(arm=a.arm)
 
-# %% ../../nbs/study/02_results.ipynb #c49
+# %% ../../nbs/study/02_results.ipynb #c049
 def collect(
     folder,  # The study's folder, with `study.json` and `runs/`
 ) -> dict:  # Tables by name: arms, runs, predictions, metrics, quality, history, probes, galleries; `study`, the declaration; and `folder`

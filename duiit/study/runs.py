@@ -46,7 +46,10 @@ MOST_LOOKED_AT = (
 )
 
 
-def learnt_from(run: Run, name: str) -> dict:
+def learnt_from(
+    run: Run,  # The run
+    name: str,  # Name of a cohort
+) -> dict:
     "What a run knows of the training rows of one of its cohorts, as `nets.json` keeps it"
     d = run.data
     cohort, rows = (
@@ -79,7 +82,9 @@ def networks_of(run: Run) -> dict:  # name such as `'G.mri'` or `'P.refit'` -> n
     return both | {f'P.{n}': P for n, P in run.predictors.items()}
 
 
-def save_nets(run: Run):
+def save_nets(
+    run: Run,  # The run
+):
     "Write the run's networks to `nets.safetensors` and all that their later use needs to `nets.json`"
     from safetensors.torch import save
 
@@ -124,9 +129,9 @@ def peak_mb() -> float:
 
 # %% ../../nbs/study/07_runs.ipynb #c010
 def run_folder(
-    study: Study,
+    study: Study,  # The study
     arm: str,  # Name of an arm
-    split: int = 0,
+    split: int = 0,  # Number of the split, from 0
     reports='reports',  # Where studies keep their results
 ) -> Path:
     "Where the run that `arm` reads keeps its files: `reports/<study>/runs/<run>/split<k>`"
@@ -136,7 +141,7 @@ def run_folder(
 
 # %% ../../nbs/study/07_runs.ipynb #c011
 def fit(
-    study: Study,
+    study: Study,  # The study
     arm: str,  # Name of an arm of the study
     split: int = 0,  # Number of the split
     reports='reports',  # Where studies keep their results
@@ -185,7 +190,12 @@ def fit(
     return folder
 
 # %% ../../nbs/study/07_runs.ipynb #c012
-def pulse(folder: Path, t0: float, progress=None, every: float = 2.0):
+def pulse(
+    folder: Path,  # Of the run
+    t0: float,  # When it started, s
+    progress=None,  # Called with (step, steps)
+    every: float = 2.0,  # Seconds between files
+):
     "A progress function that also leaves `pulse.json` in the run's folder now and then: how far it is, for whoever watches the study"
     last = 0.0
 
@@ -240,7 +250,11 @@ def provenance_row() -> dict:
     )
 
 
-def finish(run: Run, row: dict, t0: float):
+def finish(
+    run: Run,  # The run
+    row: dict,  # Its row of table `runs`
+    t0: float,  # When it started, s
+):
     "Evaluate, write tables and networks, then `run.json`; checkpoints go last"
     slices = {n: translated_slices(run, n) for n in run.generators}
     (quality, gallery), probes = quality_of(run, slices), probes_of(run, slices)

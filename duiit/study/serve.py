@@ -7,7 +7,7 @@ __all__ = ['NEEDED', 'READERS', 'ALSO', 'ANY_UNIT', 'FAR', 'saved_run', 'load_ne
            'check_kind', 'on_grid', 'odd_looks', 'odd_labels', 'translated', 'translate', 'predicted', 'predict',
            'describe_run']
 
-# %% ../../nbs/study/08_serve.ipynb #c2
+# %% ../../nbs/study/08_serve.ipynb #c002
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from .prepare import encoded
 from .runs import LOOKS, looks
 from ..models.translator import apply_net
 
-# %% ../../nbs/study/08_serve.ipynb #c7
+# %% ../../nbs/study/08_serve.ipynb #c007
 NEEDED = ('cohorts', 'generator', 'label', 'predictors', 'standard', 'target', 'units')
 
 
@@ -47,7 +47,7 @@ def saved_run(
         )
     return saved
 
-# %% ../../nbs/study/08_serve.ipynb #c8
+# %% ../../nbs/study/08_serve.ipynb #c008
 def load_net(
     folder,  # Of a run
     name: str,  # Of a network, such as `'P.refit'`
@@ -71,7 +71,7 @@ def load_net(
         ) from None
     return net.eval()
 
-# %% ../../nbs/study/08_serve.ipynb #c11
+# %% ../../nbs/study/08_serve.ipynb #c011
 @dataclass(frozen=True, eq=False)
 class Images:
     "New images, and what is known of them"
@@ -103,7 +103,7 @@ def _of_array(x, name='images', **known):
         )
     return Images(x, pd.DataFrame({'subject': name, 'slice': range(len(x))}), name, **known)
 
-# %% ../../nbs/study/08_serve.ipynb #c12
+# %% ../../nbs/study/08_serve.ipynb #c012
 def _nifti(path):
     from duiit.ingest.volumes import read_nifti
 
@@ -186,17 +186,19 @@ def _said(images, modality, unit, spacing):
 ALSO = {'mri': 'mr', 'pt': 'pet'}  # names of one modality
 
 
-def plain(modality: str) -> str:
+def plain(
+    modality: str,  # As people write it
+) -> str:
     "A modality as it is compared"
     name = modality.strip().casefold()
     return ALSO.get(name, name)
 
-# %% ../../nbs/study/08_serve.ipynb #c15
+# %% ../../nbs/study/08_serve.ipynb #c015
 ANY_UNIT = ('', '1', 'arbitrary', 'au', 'a.u.')  # say nothing that could be compared
 
 
 def check_kind(
-    images: Images,
+    images: Images,  # `Images`
     learnt: dict,  # A cohort of `saved_run`
     run,  # Its folder, for messages
 ):
@@ -214,7 +216,7 @@ def check_kind(
 
 
 def on_grid(
-    images: Images,
+    images: Images,  # `Images`
     learnt: dict,  # A cohort of `saved_run`
     run,  # Its folder, for messages
 ):  # `(N, H, W)` in natural units
@@ -242,7 +244,7 @@ def on_grid(
         )
     return fit_square(np.asarray(images.pixels[:]), images.mm, size[0], mm)
 
-# %% ../../nbs/study/08_serve.ipynb #c20
+# %% ../../nbs/study/08_serve.ipynb #c020
 FAR = 0.25  # How far beyond all training images a number of `LOOKS` may be: a quarter of the pixels, an eighth of the window
 
 
@@ -262,7 +264,7 @@ def odd_looks(
 
     return [odd(numbers) for numbers in looks(z)]
 
-# %% ../../nbs/study/08_serve.ipynb #c23
+# %% ../../nbs/study/08_serve.ipynb #c023
 def odd_labels(
     values: np.ndarray,  # `(N,)` predictions
     saved: dict,  # Of `saved_run`
@@ -278,7 +280,7 @@ def odd_labels(
 
     return [odd(value) for value in values]
 
-# %% ../../nbs/study/08_serve.ipynb #c26
+# %% ../../nbs/study/08_serve.ipynb #c026
 def _warn(images, notes):
     "What a reader had to assume, and one warning for all odd images"
     for note in images.notes:
@@ -321,7 +323,7 @@ def _source_of(saved, source, images, run):
         )
     return fits[0]
 
-# %% ../../nbs/study/08_serve.ipynb #c27
+# %% ../../nbs/study/08_serve.ipynb #c027
 def translated(
     run,  # Folder of a run of a translating arm
     images,  # As `open_images` takes them, in the source's unit
@@ -351,7 +353,7 @@ def translate(
     _warn(images, notes)
     return fake
 
-# %% ../../nbs/study/08_serve.ipynb #c28
+# %% ../../nbs/study/08_serve.ipynb #c028
 def predicted(
     run,  # Folder of a run
     images,  # As `open_images` takes them, in the target's unit
@@ -380,7 +382,7 @@ def predict(
     _warn(images, notes)
     return labels
 
-# %% ../../nbs/study/08_serve.ipynb #c34
+# %% ../../nbs/study/08_serve.ipynb #c034
 def _line(name, cohort):
     mm = f" of {cohort['spacing_mm']:g} mm" if cohort['spacing_mm'] else ''
     grid = f"{cohort['size'][0]} x {cohort['size'][1]} pixels{mm}"

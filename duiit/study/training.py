@@ -6,7 +6,7 @@
 __all__ = ['TRIALS', 'SHORT', 'Run', 'perform', 'source_rows', 'training_sets', 'train', 'more_images', 'searched_policy',
            'predictor_steps']
 
-# %% ../../nbs/study/04_training.ipynb #c2
+# %% ../../nbs/study/04_training.ipynb #c002
 from dataclasses import dataclass, field
 from functools import partial, singledispatch
 from pathlib import Path
@@ -27,22 +27,20 @@ from ..models.translator import apply_net, fit_translator, translators
 from .arms import Arm, preset_of, Study
 from .prepare import Data, encoded, labels
 
-# %% ../../nbs/study/04_training.ipynb #c3
+# %% ../../nbs/study/04_training.ipynb #c003
 @dataclass
 class Run:
     "What stages share while an arm runs"
 
-    study: Study
-    arm: Arm
-    index: int
-    data: Data
-    folder: Path
-    device: str
-    ident: str
+    study: Study  # The study
+    arm: Arm  # What is trained
+    index: int  # Number of the split, from 0
+    data: Data  # `Data` of the split
+    folder: Path  # Where its files are
+    device: str  # `'cpu'`, `'cuda'`
+    ident: str  # Identity, 16 hexadecimal digits
     progress: object = None  # Called with (step, steps)
-    track: object = (
-        None  # Called with (stage, step, losses by name): TensorBoard or Weights & Biases
-    )
+    track: object = None  # Called with (stage, step, losses by name): TensorBoard or Weights & Biases  # Called with (stage, step, losses by name), or `None`
     generators: dict = field(default_factory=dict)  # source -> (`G`, `F`)
     predictors: dict = field(default_factory=dict)  # name -> `P`
     made: dict = field(default_factory=dict)  # name -> arguments of `make_predictor`
@@ -68,9 +66,12 @@ class Run:
             d.target, rows, d.standard
         )
 
-# %% ../../nbs/study/04_training.ipynb #c4
+# %% ../../nbs/study/04_training.ipynb #c004
 @singledispatch
-def perform(stage, run: Run):
+def perform(
+    stage,  # A stage of an arm
+    run: Run,  # The run
+):
     "Do what a stage declares, on `run`"
     raise InputError(f"{run.arm.name}: no such stage: {stage!r}")
 
@@ -105,10 +106,10 @@ def _(stage: FitTranslator, run: Run):
         )  # a standardised P has no single image to read
     run.history += [('translator', *h) for h in history]
 
-# %% ../../nbs/study/04_training.ipynb #c5
+# %% ../../nbs/study/04_training.ipynb #c005
 def source_rows(
-    stage,
-    run: Run,
+    stage,  # A stage of an arm
+    run: Run,  # The run
     name: str,  # Source cohort
 ) -> tuple:  # Rows that are learnt from, and their standardised labels `(n,)`
     "A source's training rows, with what a control does to them"
@@ -137,9 +138,10 @@ def source_rows(
         d.standard.encode(c.frame.subject.iloc[rows].map(other).to_numpy(float))
     ).float()
 
-# %% ../../nbs/study/04_training.ipynb #c6
+# %% ../../nbs/study/04_training.ipynb #c006
 def training_sets(
-    stage: FitPredictor, run: Run
+    stage: FitPredictor,  # A stage of an arm
+    run: Run,  # The run
 ) -> list:  # (images, labels) of each entry of `stage.on`
     "Real, translated, augmented or true target images for a predictor; all sources of an entry share its part of a batch"
     d = run.data
@@ -207,7 +209,13 @@ def _(stage: FitPredictor, run: Run):
         [run.track(s, t, {n: v}) for s, t, n, v in rows]
 
 
-def train(task, sets, run: Run, share, *key) -> list:  # Losses
+def train(
+    task,  # One of `duiit.models.predictor.TASKS`
+    sets,  # (images, labels) of each training set
+    run: Run,  # The run
+    share,  # Part of the study's steps
+    *key,  # Losses
+) -> list:
     "A task on training sets with the preset's rates, for its share of the steps"
     p = run.preset
     return fit_predictor(
@@ -224,11 +232,14 @@ def train(task, sets, run: Run, share, *key) -> list:  # Losses
         device=run.device,
     )
 
-# %% ../../nbs/study/04_training.ipynb #c8
+# %% ../../nbs/study/04_training.ipynb #c008
 TRIALS, SHORT = (10, 0.25)  # Policies that are tried, and the part of the steps that each gets
 
 
-def more_images(run: Run, policy) -> tuple:  # Images `(copies*N, C, H, W)` and labels
+def more_images(
+    run: Run,  # The run
+    policy,  # Images `(copies*N, C, H, W)` and labels
+) -> tuple:
     "Augmented copies of the target's training images"
     x, r = run.target
     copies = max([1] + [-(-len(run.data.train(n)) // len(x)) for n in run.study.sources])
@@ -237,7 +248,10 @@ def more_images(run: Run, policy) -> tuple:  # Images `(copies*N, C, H, W)` and 
     ), r.repeat(copies)
 
 
-def searched_policy(stage: FitPredictor, run: Run) -> dict:
+def searched_policy(
+    stage: FitPredictor,  # A stage of an arm
+    run: Run,  # The run
+) -> dict:
     "The augmentation with the least error on the validation part"
     (x, r), s = run.target_part('valid'), run.data.standard
 
@@ -259,8 +273,10 @@ def searched_policy(stage: FitPredictor, run: Run) -> dict:
 
     return search_policy(score, TRIALS if run.study.preset != 'smoke' else 3, *run.key)
 
-# %% ../../nbs/study/04_training.ipynb #c10
-def predictor_steps(run: Run) -> int:
+# %% ../../nbs/study/04_training.ipynb #c010
+def predictor_steps(
+    run: Run,  # The run
+) -> int:
     "Updates of every predictor of the study"
     p, d = run.preset, run.data
     n = max(len(d.split.rows('train')), sum(len(d.train(s)) for s in d.sources))
