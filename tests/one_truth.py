@@ -978,6 +978,7 @@ TO_ALL = tuple(d for d in DIMENSIONS if d not in TO_EACH)
 # ------------------------------------------------------------ what goes together, what is refused
 CANNOT = (  # what nobody can write: all options of a line together
     {'slice axis': ('last',), 'format': ('tiff',)},  # its pages come first
+    {'table': ('typed',), 'who': ('long',)},  # a spreadsheet keeps 15 digits of a number
     {'nifti numbers': ('byte',), 'values': ('windowed',)},  # its coarse steps end above 255
     {'tiff kind': ('imagej',), 'array numbers': ('i2', 'i4', 'i8', 'f2', 'f8')},
     {'tiff kind': ('ome',), 'array numbers': ('f2', 'i8')},
