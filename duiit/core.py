@@ -12,28 +12,28 @@ import difflib, hashlib, json, math, os, platform, re, subprocess, tempfile, uni
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from itertools import chain
 from pathlib import Path
 
 # %% ../nbs/00_core.ipynb #c005
 class InputError(ValueError):
     "A mistake in what the user gave: the message names the place, the value, what is allowed and what to do"
 
-# %% ../nbs/00_core.ipynb #c006
+
 def check_in(
     what: str,  # What is being chosen, e.g. `'arm'`
     value,  # The user's choice
     valid,  # Every valid choice
-):
+):  # `value`
     "`value` if it is one of `valid`; otherwise an `InputError` that lists them and the nearest one"
     valid = list(valid)
     if value in valid:
         return value
-    near = difflib.get_close_matches(str(value), [str(v) for v in valid], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"unknown {what} {value!r}.{hint} Valid: {', '.join(map(str, valid))}")
+    names = [str(name) for name in valid]
+    near = difflib.get_close_matches(str(value), names, n=1)
+    hint = f' Did you mean {near[0]!r}?' if near else ''
+    raise InputError(f'unknown {what} {value!r}.{hint} Valid: {", ".join(names)}')
 
-# %% ../nbs/00_core.ipynb #c009
+# %% ../nbs/00_core.ipynb #c008
 class Unusable(InputError):
     "A file or piece that cannot be used, with the reason by which the table of exclusions groups"
 
@@ -42,35 +42,35 @@ class Unusable(InputError):
         reason: str,  # A short fixed phrase, e.g. 'oblique'
         detail: str = '',  # What is particular
     ):
-        super().__init__(f"{reason}: {detail}" if detail else reason)
+        super().__init__(f'{reason}: {detail}' if detail else reason)
         self.reason, self.detail = reason, detail
 
-# %% ../nbs/00_core.ipynb #c011
+# %% ../nbs/00_core.ipynb #c010
 @contextmanager
 def atomic(
     path,  # Where the finished file shall stand; its folder is made
-):
-    "A temporary path beside `path` to write to: it replaces `path` if the block succeeds and is removed if it fails"
+):  # A temporary path to write to
+    "A file beside `path` that replaces it if the block succeeds, and is removed if it fails"
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix='.', suffix=f'.part{path.suffix}')
-    os.close(fd)
-    tmp = Path(tmp)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix='.', suffix=f'.part{path.suffix}')
+    os.close(handle)
+    part = Path(part)
     try:
-        yield tmp
-        os.chmod(tmp, 0o644)
-        os.replace(tmp, path)
+        yield part
+        os.chmod(part, 0o644)
+        os.replace(part, path)
     finally:
-        tmp.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
-# %% ../nbs/00_core.ipynb #c012
+# %% ../nbs/00_core.ipynb #c011
 def write_text(
     path,  # File
     text: str,  # Its content
 ):
     "Write `text` to `path` atomically"
-    with atomic(path) as tmp:
-        tmp.write_text(text, encoding='utf-8')
+    with atomic(path) as part:
+        part.write_text(text, encoding='utf-8')
 
 
 def write_json(
@@ -88,36 +88,50 @@ def read_json(
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (ValueError, OSError) as e:
+        raise InputError(f'{path}: no such file') from None
+    except (ValueError, OSError) as error:
         raise InputError(
-            f"{path}: not readable as JSON ({e}). Delete it and run the same command again"
+            f'{path}: not readable as JSON ({error}). Delete it and run the same command again'
         ) from None
 
 # %% ../nbs/00_core.ipynb #c016
+def _one_by_one(parts):
+    "Parts as bytes; those of iterators as they come"
+    for part in parts:
+        if isinstance(part, Iterator):
+            yield from _one_by_one(part)
+        elif isinstance(part, str):
+            yield part.encode()
+        else:
+            yield part if isinstance(part, bytes) else part.tobytes()
+
+
 def digest(
-    *parts,  # Strings, bytes, arrays, or iterators of them (read one by one); hashed in order with their lengths
+    *parts,  # Strings, bytes, arrays, or iterators of them; hashed in order with their lengths
 ) -> str:  # 16 hexadecimal digits
     "A short SHA-256 of `parts`"
-    h = hashlib.sha256()
-    for p in chain.from_iterable(p if isinstance(p, Iterator) else (p,) for p in parts):
-        b = p.encode() if isinstance(p, str) else p if isinstance(p, bytes) else p.tobytes()
-        h.update(len(b).to_bytes(8, 'little'))
-        h.update(b)
-    return h.hexdigest()[:16]
+    found = hashlib.sha256()
+    for part in _one_by_one(parts):
+        found.update(len(part).to_bytes(8, 'little'))
+        found.update(part)
+    return found.hexdigest()[:16]
 
 # %% ../nbs/00_core.ipynb #c019
 _quotes = {'"': '"', "'": "'", '“': '”', '„': '“', '‘': '’', '«': '»'}
 
 
+def _composed(text):
+    "Letters with their accents, without characters that nobody sees"
+    text = unicodedata.normalize('NFC', text)
+    return ''.join(c for c in text if unicodedata.category(c) != 'Cf')
+
+
 def plain(
-    text,  # a name or a cell of a table
+    text,  # A name or a cell of a table
 ) -> str:
     "The text that a reader sees: composed letters, single blanks, nothing invisible, no quotes around it"
     text = str(text)
-    if not text.isascii():
-        text = unicodedata.normalize('NFC', text)
-        text = ''.join(c for c in text if unicodedata.category(c) != 'Cf')
+    text = text if text.isascii() else _composed(text)
     text = ' '.join(text.split())
     formula = re.fullmatch(r'="([^"]*)"', text)  # how spreadsheets are told to keep zeros
     if formula:
@@ -127,41 +141,40 @@ def plain(
     return text[1:] if re.match(r"'\d", text) else text
 
 # %% ../nbs/00_core.ipynb #c022
-def _number_forms():
-    "What a number looks like, by its decimal mark"
-    forms = {}
-    for mark, other, tail in (('.', ',', r'\.\d*'), (',', r'\.', r',\d+')):
-        groups = rf"[1-9]\d{{0,2}}([{other}' ])\d{{3}}(?:\1\d{{3}})*"
-        forms[mark] = re.compile(
-            rf'[+-]?(?:(?:\d+|{groups})(?:{tail})?|[{mark}]\d+)(?:[eE][+-]?\d+)?'
-        )
-    return forms
+def _number_form(mark, other, tail):
+    "What a number looks like under one decimal mark"
+    groups = rf"[1-9]\d{{0,2}}([{other}' ])\d{{3}}(?:\1\d{{3}})*"
+    whole = rf'(?:(?:\d+|{groups})(?:{tail})?|[{mark}]\d+)'
+    return re.compile(rf'[+-]?{whole}(?:[eE][+-]?\d+)?')
 
 
-_forms = _number_forms()
+_forms = {'.': _number_form('.', ',', r'\.\d*'), ',': _number_form(',', r'\.', r',\d+')}
 _marks = str.maketrans('\u2212\u2019\u02bc\uff0c\uff0e\uff0d\uff0b', "-'',.-+")
 
 
+def _in_ascii(text):
+    "Digits and marks of other scripts"
+    return ''.join(str(unicodedata.decimal(c, c)) for c in text.translate(_marks))
+
+
 def readings(
-    text,  # e.g. '12.345'
+    text,  # E.g. '12.345'
 ) -> dict:  # {decimal mark: value}; empty where it is no number
     "A number under each decimal mark that allows it; the other mark, blanks and apostrophes part thousands"
     text = plain(text)
-    if not text.isascii():
-        text = text.translate(_marks)
-        text = ''.join(str(unicodedata.decimal(c, c)) for c in text)
+    text = text if text.isascii() else _in_ascii(text)
     found = {}
     for mark, form in _forms.items():
-        if not form.fullmatch(text):
-            continue
-        digits = re.sub(rf"[ '{',' if mark == '.' else '.'}]", '', text)
-        found[mark] = float(digits.replace(',', '.'))
-    return {mark: v for mark, v in found.items() if math.isfinite(v)}
+        if form.fullmatch(text):
+            other = ',' if mark == '.' else '.'
+            digits = re.sub(rf"[ '{other}]", '', text)
+            found[mark] = float(digits.replace(',', '.'))
+    return {mark: value for mark, value in found.items() if math.isfinite(value)}
 
-
+# %% ../nbs/00_core.ipynb #c023
 def number(
-    text,  # e.g. '27.5', '27,5', '1e3', '12 345' or '1.234,5'
-    decimal: str = '',  # decimal mark of the column, '.' or ','; '' where it is not known
+    text,  # E.g. '27.5', '27,5', '1e3', '12 345' or '1.234,5'
+    decimal: str = '',  # Decimal mark of the column, '.' or ','; '' where it is not known
 ) -> float:  # NaN where it is no number, or where a comma could mean two things, as in '12,345'
     "A number as people write it"
     values = readings(text)
@@ -169,49 +182,34 @@ def number(
         return math.nan if ',' in text else values['.']
     return values.get(decimal, next(iter(values.values()), math.nan))
 
-# %% ../nbs/00_core.ipynb #c025
-BLANK = {  # cells in small letters that say that there is no value
-    '',
-    'na',
-    'n/a',
-    'n.a.',
-    '#n/a',
-    '<na>',
-    'nan',
-    'none',
-    'null',
-    'nil',
-    '?',
-    '-',
-    '--',
-    '–',
-    '—',
-    '.',
-    'unknown',
-    'unbekannt',
-    'not known',
-    'missing',
-    'not available',
-}
+# %% ../nbs/00_core.ipynb #c027
+# cells in small letters that say that there is no value
+_blanks = 'na n/a n.a. #n/a <na> nan none null nil ? - -- – — . unknown unbekannt missing'
+BLANK = {'', 'not known', 'not available', *_blanks.split()}
 _dates = (  # how days begin
     r'\d{1,4}([-./])\d{1,2}\1\d{1,4}(?=\D|$)',  # 1980-01-02, 2.1.80
     r'\d{1,2}[-. ]*[a-zäéû]{3,9}[-., ]+\d{2,4}',  # 2 Jan 1980
     r'[a-z]{3,9}\.? \d{1,2},? \d{4}',  # January 2, 1980
-    r'(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$',
-)  # 19800102
+    r'(?:18|19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$',  # 19800102
+)
 _date = re.compile('|'.join(_dates), re.I)
 
 
 def is_date(
-    text,  # a cell
+    text,  # A cell
 ) -> bool:
     "Whether a text begins like a day in a calendar, e.g. 1980-01-02, 2.1.80, 2 Jan 1980 or 19800102"
     return bool(_date.match(plain(text)))
 
+# %% ../nbs/00_core.ipynb #c028
+def _form_of(text):
+    "Digits as 9 and letters as a: how a text is built, without what it says"
+    return re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', text[:30]))
+
 
 def no_number(
-    text,  # a cell that is no number
-    row,  # of the file, as its editor counts
+    text,  # A cell that is no number
+    row,  # Of the file, as its editor counts
 ) -> str:
     "Why a cell holds no number: blank, unreadable, a date or another text; dates are told by their form only"
     text = plain(text)
@@ -220,19 +218,16 @@ def no_number(
         return f'blank in the table: row {row}'
     if text.lower() in BLANK:
         return f'blank in the table: {cell}'
-    todo = 'open and save the file in a spreadsheet program'
     if text[0] == '=':
+        todo = 'open and save the file in a spreadsheet program'
         return f'a formula whose value was never stored: {cell}; {todo}'
     if text[0] == '#':
         return f'an error of the spreadsheet: {cell}'
-    form = re.sub(r'[^\W\d_]', 'a', re.sub(r'\d', '9', text[:30]))
-    return (
-        f'a date: its form is {form!r} in row {row}'
-        if is_date(text)
-        else f'not a number: {cell}'
-    )
+    if is_date(text):
+        return f'a date: its form is {_form_of(text)!r} in row {row}'
+    return f'not a number: {cell}'
 
-# %% ../nbs/00_core.ipynb #c028
+# %% ../nbs/00_core.ipynb #c032
 IN_YEAR = dict(years=1.0, months=12.0, weeks=365.25 / 7, days=365.25)  # how many are a year
 _units = dict(
     years='y yr yrs year years yo y.o. y/o j jahr jahre',
@@ -240,32 +235,27 @@ _units = dict(
     weeks='w wk wks week weeks woche wochen',
     days='d day days tag tage',
 )
-_unit_of = {word: unit for unit, words in _units.items() for word in words.split()}
+_unit_of = {}
+for _unit, _words in _units.items():
+    _unit_of |= dict.fromkeys(_words.split(), _unit)
 
 
 def years_of(
-    text,  # e.g. '045Y', '6 months' or '18 mo'
-    decimal: str = '',  # decimal mark of the column, as for `number`
-) -> tuple:  # years, and the unit that was given; NaN and '' where it is no age with a unit
+    text,  # E.g. '045Y', '6 months' or '18 mo'
+    decimal: str = '',  # Decimal mark of the column, as for `number`
+) -> tuple:  # Years, and the unit that was given; NaN and '' where it is no age with a unit
     "An age that carries its unit, in years"
     said = re.fullmatch(r'(.*\d)\s*([a-z][a-z./]*)(?: old)?', plain(text).lower())
-    unit = _unit_of.get(said[2].strip('.') if said[2] != 'y.o.' else said[2]) if said else None
-    if unit is None:
+    if said is None:
         return math.nan, ''
+    word = said[2] if said[2] == 'y.o.' else said[2].strip('.')
+    if word not in _unit_of:
+        return math.nan, ''
+    unit = _unit_of[word]
     return number(said[1], decimal) / IN_YEAR[unit], unit
 
-# %% ../nbs/00_core.ipynb #c031
-_packages = (
-    'duiit',
-    'torch',
-    'torchvision',
-    'fastai',
-    'numpy',
-    'pandas',
-    'scipy',
-    'statsmodels',
-    'scikit-image',
-)
+# %% ../nbs/00_core.ipynb #c035
+_packages = 'duiit torch torchvision fastai numpy pandas scipy statsmodels scikit-image'.split()
 
 
 def _version(name):
@@ -276,54 +266,53 @@ def _version(name):
 
 
 def _git(*args):
+    "What git says of this file's folder, or nothing"
+    command = ['git', '--no-optional-locks', *args]
+    how = dict(
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20
+    )
     try:
-        return subprocess.run(
-            ['git', '--no-optional-locks', *args],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        ).stdout.strip()
+        return subprocess.run(command, **how).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 
-# %% ../nbs/00_core.ipynb #c032
+
 def provenance() -> dict:  # `commit`, `dirty`, `python`, `platform` and `versions` by package
     "Which code, on which versions, is running"
-    commit, status = (
-        _git('rev-parse', 'HEAD'),
-        _git('status', '--porcelain', '--untracked-files=no'),
-    )
+    status = _git('status', '--porcelain', '--untracked-files=no')
     return dict(
-        commit=commit or 'unknown',
+        commit=_git('rev-parse', 'HEAD') or 'unknown',
         dirty=None if status is None else bool(status),
         python=platform.python_version(),
         platform=f'{platform.system()}-{platform.machine()}',
-        versions={p: _version(p) for p in _packages},
+        versions={name: _version(name) for name in _packages},
     )
 
-# %% ../nbs/00_core.ipynb #c034
+# %% ../nbs/00_core.ipynb #c037
+def _injected(names):
+    "What papermill could have put into a notebook's names"
+    kinds = (str, int, float, list, dict, type(None))
+    found = {}
+    for name, value in names.items():
+        private = name.startswith('_') or name in ('In', 'Out')
+        if not private and isinstance(value, kinds):
+            found[name] = value
+    return found
+
+
 def check_parameters(
     names: dict,  # The notebook's `globals()`, before anything else is defined or imported
     **declared,  # Every parameter with its type
 ):
     "`InputError` if a name is not a declared parameter or its value is of another type"
-    own = {
-        k: v
-        for k, v in names.items()
-        if not k.startswith('_')
-        and k not in ('In', 'Out')
-        and isinstance(v, (str, int, float, list, dict, type(None)))
-    }  # what papermill can inject
-    for k, v in own.items():
-        t = declared[check_in('parameter', k, declared)]
-        if not isinstance(v, t) or isinstance(v, bool) != (t is bool):
+    for name, value in _injected(names).items():
+        kind = declared[check_in('parameter', name, declared)]
+        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
             raise InputError(
-                f"parameter {k}={v!r}: expected {t.__name__}, not {type(v).__name__}"
+                f'parameter {name}={value!r}: expected {kind.__name__}, not {type(value).__name__}'
             )
 
-# %% ../nbs/00_core.ipynb #c037
+# %% ../nbs/00_core.ipynb #c041
 def quiet_end():
     "In a kernel: answering a question about the kernel cannot be interrupted; elsewhere nothing happens"
     import signal
@@ -335,39 +324,39 @@ def quiet_end():
     answer = kernel.shell_handlers['kernel_info_request']
 
     def unhurried(*args):
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # the kernel restores its own handler after every message
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return answer(*args)
 
     kernel.shell_handlers['kernel_info_request'] = unhurried
 
-# %% ../nbs/00_core.ipynb #c039
+# %% ../nbs/00_core.ipynb #c043
 _torchvision_ops = None  # the declarations live as long as this object
+
+
+def _load_compiled(spec):
+    "torchvision's compiled operators, where they can be loaded"
+    import torch
+
+    for library in Path(spec.origin).parent.glob('_C*.so'):
+        try:
+            torch.ops.load_library(str(library))
+        except OSError:
+            continue
+    return hasattr(torch.ops.torchvision, 'nms')
 
 
 def guard_torchvision() -> bool:  # Whether anything had to be declared
     "Make `import torchvision` work where its compiled operators cannot load; does nothing where they can"
     global _torchvision_ops
-    import sys, torch
+    import importlib.util, sys, torch
 
     if _torchvision_ops or 'torchvision' in sys.modules:
         return False
-    import importlib.util
-
     spec = importlib.util.find_spec('torchvision')
-    if spec is None:
-        return False
-    for ext in Path(spec.origin).parent.glob('_C*.so'):
-        try:
-            torch.ops.load_library(str(ext))
-        except OSError:
-            continue
-    if hasattr(torch.ops.torchvision, 'nms'):
+    if spec is None or _load_compiled(spec):
         return False
     _torchvision_ops = torch.library.Library('torchvision', 'FRAGMENT')
-    for op in ('nms', 'qnms'):
-        _torchvision_ops.define(
-            f'{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
-        )
+    for name in ('nms', 'qnms'):
+        arguments = 'Tensor dets, Tensor scores, float iou_threshold'
+        _torchvision_ops.define(f'{name}({arguments}) -> Tensor')
     return True

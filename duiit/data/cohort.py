@@ -23,7 +23,7 @@ from duiit.core import (
     readings,
     write_json,
 )
-from .units import _range_warnings, Norm
+from .units import cohort_range_warnings, Norm
 from .images import read_image, slice_axis
 
 # %% ../../nbs/data/05_cohort.ipynb #c006
@@ -655,7 +655,7 @@ def _image_warnings(self):
 def warnings(self: Cohort) -> list:  # one sentence each; empty if nothing is odd
     "What is not wrong by itself but should be read before the results"
     assumed = [f'{self.name}: {note}' for note in getattr(self.images, 'notes', ())]
-    return _label_warnings(self) + _image_warnings(self) + _range_warnings(self) + assumed
+    return _label_warnings(self) + _image_warnings(self) + cohort_range_warnings(self) + assumed
 
 # %% ../../nbs/data/05_cohort.ipynb #c050
 def truth_rows(

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['EVEN', 'THICK', 'SATURATED', 'blank_face']
 
-# %% ../../nbs/data/04_faces.ipynb #c2
+# %% ../../nbs/data/04_faces.ipynb #c002
 import math
 import numpy as np
 from ..core import InputError
 
-# %% ../../nbs/data/04_faces.ipynb #c5
+# %% ../../nbs/data/04_faces.ipynb #c005
 def _ring(shape, n=2):
     "(H, W) bool: the `n` outermost pixels of a picture"
     ring = np.ones(shape, bool)
@@ -20,12 +20,13 @@ def _ring(shape, n=2):
 
 def _mode(values):
     "The middle of the shortest interval that holds a quarter of the values"
-    v = np.sort(values)
-    if len(v) == 1:
-        return float(v[0])
-    n = max(1, len(v) // 4)
-    k = int(np.argmin(v[n:] - v[: len(v) - n]))
-    return float(v[k] + v[min(k + n, len(v) - 1)]) / 2
+    ordered = np.sort(values)
+    if len(ordered) == 1:
+        return float(ordered[0])
+    n = max(1, len(ordered) // 4)
+    start = int(np.argmin(ordered[n:] - ordered[: len(ordered) - n]))
+    end = min(start + n, len(ordered) - 1)
+    return float(ordered[start] + ordered[end]) / 2
 
 
 def _spread(values):
@@ -39,6 +40,11 @@ def _span(values):
     return float(hi - lo)
 
 
+def _darker(values, share):
+    "The lowest `share` of the values"
+    return np.sort(values)[: max(1, int(share * len(values)))]
+
+# %% ../../nbs/data/04_faces.ipynb #c006
 def _touching(mask, ring):
     "(H, W) bool: the parts of a mask that touch `ring` and fill at least 1 % of the picture"
     from scipy import ndimage as ndi
@@ -48,12 +54,6 @@ def _touching(mask, ring):
     there = np.unique(parts[ring & mask])
     return np.isin(parts, there[size[there] >= 0.01 * mask.size])
 
-# %% ../../nbs/data/04_faces.ipynb #c6
-EVEN, THICK = (
-    0.08,
-    9.0,
-)  # share of the range of values by which a plateau of air may spread; mm of its mean thickness
-
 
 def _next_to(outside):
     "(H, W) bool: what lies two to four pixels further in than `outside`"
@@ -62,10 +62,17 @@ def _next_to(outside):
     near, far = (ndi.binary_dilation(outside, iterations=n) for n in (2, 4))
     return far & ~near
 
+# %% ../../nbs/data/04_faces.ipynb #c007
+EVEN = 0.08  # share of the range of values by which a plateau of air may spread
+THICK = 9.0  # mm of its mean thickness
 
-def _darker(values, share):
-    "The lowest `share` of the values"
-    return np.sort(values)[: max(1, int(share * len(values)))]
+
+def _is_thick(plateau, padding, step):
+    "Whether a plateau inside the padding is as wide as air around a head"
+    from scipy import ndimage as ndi
+
+    edge = (ndi.binary_dilation(padding) & ~padding).sum() * math.sqrt(step[0] * step[1])
+    return plateau.sum() * step[0] * step[1] / edge >= THICK
 
 
 def _padding(x, step):
@@ -80,48 +87,58 @@ def _padding(x, step):
         return none
     dark = _darker(x[band], 0.5)  # the rest may be a head that reaches the padding
     air, spread, range_ = _mode(dark), _spread(dark), _span(x[~flat])
-    plateau = _touching(~flat & (np.abs(x - air) <= max(0.02 * range_, 6 * spread)), band)
-    edge = (ndi.binary_dilation(flat) & ~flat).sum() * math.sqrt(step[0] * step[1])
-    thick = plateau.sum() * step[0] * step[1] / edge >= THICK and 4 * spread <= EVEN * range_
-    return ndi.binary_dilation(flat, iterations=2) if thick or air < level - even else none
+    alike = np.abs(x - air) <= max(0.02 * range_, 6 * spread)
+    plateau = _touching(~flat & alike, band)
+    wide = _is_thick(plateau, flat, step) and 4 * spread <= EVEN * range_
+    return ndi.binary_dilation(flat, iterations=2) if wide or air < level - even else none
 
-
+# %% ../../nbs/data/04_faces.ipynb #c009
 def _levels(x, band, even):
-    "What the air around the head may be: the darkest even part of `band`, and brighter ones where they are brighter than the middle"
-    v = x[band]
-    h, w = (max(1, s // 4) for s in x.shape)
-    middle = float(np.median(x[h:-h, w:-w]))
-    bright = [b for b in (_mode(v), -_mode(_darker(-v, 0.3))) if b > middle + even]
-    return [_mode(_darker(v, 0.3)), *bright]
+    """What the air around the head may be: the darkest even part of `band`, and brighter ones where
+    they are brighter than the middle"""
+    values = x[band]
+    height, width = (max(1, side // 4) for side in x.shape)
+    middle = float(np.median(x[height:-height, width:-width]))
+    guesses = (_mode(values), -_mode(_darker(-values, 0.3)))
+    return [_mode(_darker(values, 0.3)), *(level for level in guesses if level > middle + even)]
 
 
-def _around(x, level, outer, band):
-    "(H, W) bool: the largest thing that differs from `level`, with its holes filled"
-    from scipy import ndimage as ndi
+def _threshold(far, band):
+    "How far from the air something must be to be the head"
     from skimage.filters import threshold_otsu, threshold_triangle
 
-    far = ndi.median_filter(np.where(outer, 0, np.abs(x - level)), 3)
-    if far.max() == 0:
-        return np.zeros(x.shape, bool)
     near = far[band]
     near = near[
         near <= np.median(near)
     ]  # where the head crosses the border, the nearer half is air
     noise = 6 * float(near.max(initial=0.0))
-    cut = max(
-        threshold_triangle(far), threshold_otsu(far) / 2, min(noise, threshold_otsu(far))
-    )  # half of Otsu's is above the noise of an MR that was padded with zeros
-    mask = ndi.binary_opening(far > cut, np.ones((3, 3)))
+    otsu = threshold_otsu(far)
+    # half of Otsu's is above the noise of an MR that was padded with zeros
+    return max(threshold_triangle(far), otsu / 2, min(noise, otsu))
+
+
+def _largest(mask):
+    "The largest part of a mask, with its holes filled"
+    from scipy import ndimage as ndi
+
     parts, n = ndi.label(mask)
-    return (
-        ndi.binary_fill_holes(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
-        if n
-        else mask
-    )
+    if not n:
+        return mask
+    return ndi.binary_fill_holes(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
+
+
+def _around(x, level, outer, band):
+    "(H, W) bool: the largest thing that differs from `level`, with its holes filled"
+    from scipy import ndimage as ndi
+
+    far = ndi.median_filter(np.where(outer, 0, np.abs(x - level)), 3)
+    if far.max() == 0:
+        return np.zeros(x.shape, bool)
+    return _largest(ndi.binary_opening(far > _threshold(far, band), np.ones((3, 3))))
 
 
 def _outline(x, step=(1.0, 1.0)):
-    "(H, W) bool: the largest thing that differs from what surrounds it; where it is not clear what does, what all guesses agree on"
+    "(H, W) bool: the largest thing that differs from what surrounds it, by all guesses"
     x = np.asarray(x, np.float32)
     outer = _padding(x, step)
     band = _next_to(outer) if outer.any() else _ring(x.shape)
@@ -130,39 +147,47 @@ def _outline(x, step=(1.0, 1.0)):
     levels = _levels(x, band, 0.02 * _span(x[~outer]))
     return np.all([_around(x, level, outer, band) for level in levels], 0)
 
-# %% ../../nbs/data/04_faces.ipynb #c7
-SATURATED = 0.25  # share of a picture that is white: such a window may show the noise of the air, so the outline is sought without it too
+# %% ../../nbs/data/04_faces.ipynb #c010
+# share of a picture that is white: such a window may show the noise of the air,
+# so the outline is sought without it too
+SATURATED = 0.25
+
+
+def _step_of(mm, height):
+    "(row, column) mm per pixel"
+    if mm is None:
+        return (256 / height,) * 2
+    return (float(mm),) * 2 if np.isscalar(mm) else tuple(map(float, mm))
+
+
+def _inner(x, step, rim, shown, usual):
+    "(H, W) bool: what lies more than `rim` inside the outline"
+    from scipy import ndimage as ndi
+
+    outline = _outline(np.clip(x, *shown), step)
+    if (x >= shown[1]).mean() > SATURATED:
+        outline &= _outline(np.clip(x, *usual), step)
+    depth = ndi.distance_transform_edt(np.pad(outline, 1), sampling=step)
+    return depth[1:-1, 1:-1] > rim
 
 
 def blank_face(
     images,  # (n, H, W) natural units, axial pictures of heads
-    mm=None,  # mm per pixel, or (row, column); None: 15 mm are taken as 15/256 of the picture's height
+    mm=None,  # mm per pixel, or (row, column); None: 15 mm are 15/256 of the picture's height
     rim: float = 15.0,  # mm inside the outline that are blanked too
-    window=None,  # (lowest, highest) value that is shown; None: the 0.5th and 99.5th percentile of all images
-) -> np.ndarray:  # (n, H, W) the same type: the inside of the head, everything else at the lowest value of all images
-    "Blank the outline of the head, so that no face is shown. The border of the picture counts as outline; a picture without a head is blanked whole"
-    from scipy import ndimage as ndi
-
+    window=None,  # (lowest, highest) value that is shown; None: 0.5th and 99.5th percentile of all
+) -> (
+    np.ndarray
+):  # (n, H, W) the same type: the inside of the head, all else at the lowest value
+    """Blank the outline of the head, so that no face is shown. The border of the picture counts as
+    outline; a picture without a head is blanked whole. `InputError` unless images are (n, H, W)"""
     images = np.asarray(images)
     if images.ndim != 3:
-        raise InputError(f"blank_face: images of shape {images.shape}; (n, H, W) is needed")
+        raise InputError(f'blank_face: images of shape {images.shape}; (n, H, W) is needed')
     if not images.size:
         return images.copy()
-    step = (
-        (256 / images.shape[1],) * 2
-        if mm is None
-        else (float(mm),) * 2
-        if np.isscalar(mm)
-        else tuple(map(float, mm))
-    )
+    step = _step_of(mm, images.shape[1])
     usual = tuple(np.percentile(images, (0.5, 99.5)))
-    lo, hi = window or usual
-    low = images.min()
-
-    def inner(x):
-        outline = _outline(np.clip(x, lo, hi), step)
-        if (x >= hi).mean() > SATURATED:
-            outline &= _outline(np.clip(x, *usual), step)
-        return ndi.distance_transform_edt(np.pad(outline, 1), sampling=step)[1:-1, 1:-1] > rim
-
-    return np.stack([np.where(inner(x), x, low).astype(images.dtype) for x in images])
+    shown, low = window or usual, images.min()
+    kept = [_inner(image, step, rim, shown, usual) for image in images]
+    return np.stack([np.where(k, i, low).astype(images.dtype) for k, i in zip(kept, images)])

@@ -5,104 +5,116 @@
 # %% auto #0
 __all__ = ['fit_square', 'smallest', 'upright']
 
-# %% ../../nbs/data/03_geometry.ipynb #c2
+# %% ../../nbs/data/03_geometry.ipynb #c002
 import math
 import numpy as np
 
-# %% ../../nbs/data/03_geometry.ipynb #c5
+# %% ../../nbs/data/03_geometry.ipynb #c005
 def _weights(n, size, zoom, centre):
     "Sparse (size, n) weights along one direction; a row beyond the picture is empty"
     from scipy.sparse import csr_array
 
-    x, reach = centre + (np.arange(size) - (size - 1) / 2) / zoom, max(1.0, 1 / zoom)
+    x = centre + (np.arange(size) - (size - 1) / 2) / zoom
+    reach = max(1.0, 1 / zoom)
     j = np.floor(x - reach)[:, None] + np.arange(2 * math.ceil(reach) + 2)
-    w = (
-        np.clip(1 - np.abs(x[:, None] - j) / reach, 0, None)
-        * ((j >= 0) & (j < n))
-        * ((x >= -0.5) & (x <= n - 0.5))[:, None]
-    )
+    triangle = np.clip(1 - np.abs(x[:, None] - j) / reach, 0, None)
+    inside = (x >= -0.5) & (x <= n - 0.5)
+    w = triangle * ((j >= 0) & (j < n)) * inside[:, None]
     w /= np.where(w.any(1), w.sum(1), 1)[:, None]
-    row, col = np.nonzero(w)
-    return csr_array(
-        (w[row, col].astype(np.float32), (row, j[row, col].astype(int))), shape=(size, n)
-    )
+    row, column = np.nonzero(w)
+    values = w[row, column].astype(np.float32)
+    return csr_array((values, (row, j[row, column].astype(int))), shape=(size, n))
+
+
+def _overlap(n, size, start):
+    "Which of `n` pixels lie within `size` when the first one comes to `start`"
+    return slice(max(0, -start), min(n, size - start))
 
 
 def _place(images, size, centre, low):
     "Cut and pad by whole pixels"
-    out, (h, w) = (np.full((len(images), size, size), low, images.dtype), images.shape[1:])
-    r, c = (math.floor((size - 1) / 2 - o + 0.5) for o in centre)
-    rows, cols = (slice(max(0, -r), min(h, size - r)), slice(max(0, -c), min(w, size - c)))
-    if rows.start < rows.stop and cols.start < cols.stop:
-        out[:, rows.start + r : rows.stop + r, cols.start + c : cols.stop + c] = images[
-            :, rows, cols
-        ]
-    return out
+    placed = np.full((len(images), size, size), low, images.dtype)
+    height, width = images.shape[1:]
+    top, left = (math.floor((size - 1) / 2 - place + 0.5) for place in centre)
+    rows, columns = _overlap(height, size, top), _overlap(width, size, left)
+    if rows.start < rows.stop and columns.start < columns.stop:
+        down = slice(rows.start + top, rows.stop + top)
+        across = slice(columns.start + left, columns.stop + left)
+        placed[:, down, across] = images[:, rows, columns]
+    return placed
 
-# %% ../../nbs/data/03_geometry.ipynb #c6
+# %% ../../nbs/data/03_geometry.ipynb #c006
+def _scaled(images, size, zoom, centre, low):
+    "Pictures through one sparse matrix for rows and one for columns"
+    height, width = images.shape[1:]
+    A = _weights(height, size, zoom[0], centre[0])
+    B = _weights(width, size, zoom[1], centre[1])
+    scaled = np.empty((len(images), size, size), np.float32)
+    for to, image in zip(scaled, images):
+        to[:] = (B @ (A @ (image.astype(np.float32) - np.float32(low))).T).T
+    scaled += np.float32(low)
+    return scaled
+
+
 def fit_square(
     images: np.ndarray,  # (n, H, W) natural units, any numeric type
     mm,  # (row, column) spacing in mm, or None where it is unknown
-    size: int,  # pixels along each side of the result
+    size: int,  # Pixels along each side of the result
     spacing: float,  # mm per pixel of the result
     centre=None,  # (row, column) pixel that comes to the middle; None: the middle of the picture
-) -> np.ndarray:  # (n, size, size): the same type and values where nothing had to be scaled, else float32 (whole numbers where pixels were whole)
-    "Pictures on the cohort's grid, padded with their lowest value. Without `mm`, one factor brings the longer side to `size`"
-    h, w = images.shape[1:]
-    zoom = [size / max(h, w)] * 2 if mm is None else [m / spacing for m in mm]
-    centre = ((h - 1) / 2, (w - 1) / 2) if centre is None else centre
+) -> np.ndarray:  # (n, size, size): the same type and values where nothing had to be scaled
+    """Pictures on the cohort's grid, padded with their lowest value. Without `mm`, one factor brings
+    the longer side to `size`. What is scaled is float32, whole numbers where pixels were whole"""
+    height, width = images.shape[1:]
+    zoom = [size / max(height, width)] * 2 if mm is None else [m / spacing for m in mm]
+    middle = ((height - 1) / 2, (width - 1) / 2)
+    centre = middle if centre is None else centre
     low = images.min()
     if max(abs(z - 1) for z in zoom) < 1e-3:
-        return (
-            images
-            if (h, w) == (size, size) == tuple(2 * c + 1 for c in centre)
-            else _place(images, size, centre, low)
-        )
-    A, B = (_weights(n, size, z, c) for n, z, c in zip((h, w), zoom, centre))
-    out = np.empty((len(images), size, size), np.float32)
-    for o, x in zip(out, images):
-        o[:] = (B @ (A @ (x.astype(np.float32) - np.float32(low))).T).T
-    out += np.float32(low)
-    return np.rint(out, out=out) if images.dtype.kind in 'ui' and np.ptp(images) >= 100 else out
+        fits = (height, width) == (size, size) and tuple(centre) == middle
+        return images if fits else _place(images, size, centre, low)
+    scaled = _scaled(images, size, zoom, centre, low)
+    whole = images.dtype.kind in 'ui' and np.ptp(images) >= 100
+    return np.rint(scaled, out=scaled) if whole else scaled
 
-# %% ../../nbs/data/03_geometry.ipynb #c12
+# %% ../../nbs/data/03_geometry.ipynb #c015
+def _is_whole(a):
+    "Whether all numbers are whole; a few are looked at first"
+    if a.dtype.kind != 'f':
+        return True
+    return bool((a.ravel()[::97] % 1 == 0).all() and (a == np.rint(a)).all())
+
+
 def smallest(
-    a: np.ndarray,  # any shape, natural units
-) -> np.ndarray:  # the same values as uint8, int16 or float32
-    "The smallest of three types that holds the values exactly (numbers that no type holds exactly become float32)"
+    a: np.ndarray,  # Any shape, natural units
+) -> np.ndarray:  # The same values as uint8, int16 or float32
+    "The smallest of three types that holds the values exactly; what none holds exactly becomes float32"
     if a.dtype in (np.uint8, np.int16) and a.dtype.isnative:
         return a
     if a.dtype.kind == 'b':
         return a.astype(np.uint8)
-    if a.dtype.kind == 'f' and not (
-        (a.ravel()[::97] % 1 == 0).all() and (a == np.rint(a)).all()
-    ):
+    if not _is_whole(a):
         return a.astype(np.float32)
     lo, hi = a.min(), a.max()
-    return a.astype(
-        np.uint8
-        if lo >= 0 and hi < 256
-        else np.int16
-        if lo >= -32768 and hi < 32768
-        else np.float32
-    )
+    if lo >= 0 and hi < 256:
+        return a.astype(np.uint8)
+    fits = lo >= -32768 and hi < 32768
+    return a.astype(np.int16 if fits else np.float32)
 
-# %% ../../nbs/data/03_geometry.ipynb #c15
+# %% ../../nbs/data/03_geometry.ipynb #c019
 def upright(
     volume: np.ndarray,  # (n, H, W) as stored
-    axes,  # of its `Stack`
+    axes,  # (3, 3) mm per step along slices, rows and columns; to the left, to the back and up
 ) -> (
     tuple
 ):  # (n', H', W') from the top down, front up, right on the left; (slice, row, column) mm
     "Swap and flip axes so that pictures stand upright"
-    from nibabel import orientations as o
+    from nibabel import orientations
 
-    A = np.eye(4)
-    A[:3, :3] = (
-        np.array(axes) * [-1, -1, 1]
-    ).T  # nibabel's mm go to the right, to the front and up
-    turn = o.ornt_transform(o.io_orientation(A), o.axcodes2ornt(('I', 'P', 'L')))
+    affine = np.eye(4)
+    affine[:3, :3] = (np.array(axes) * [-1, -1, 1]).T
+    wanted = orientations.axcodes2ornt(('I', 'P', 'L'))
+    turn = orientations.ornt_transform(orientations.io_orientation(affine), wanted)
     mm = np.linalg.norm(axes, axis=1)[np.argsort(turn[:, 0])]
-    return np.ascontiguousarray(o.apply_orientation(volume, turn)), tuple(
-        round(float(m), 6) for m in mm
-    )
+    turned = np.ascontiguousarray(orientations.apply_orientation(volume, turn))
+    return turned, tuple(round(float(step), 6) for step in mm)
