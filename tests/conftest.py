@@ -1,6 +1,16 @@
-"""The longest tests first; every test session is closed with one plain line: N passed, N failed."""
+"""What the tests protect, and in which order they run.
 
-# seconds, about: two workers end together when what takes long begins first
+- lessons: `test_notebooks.py` runs every notebook; `test_outputs.py` looks at what they show
+- the repository: `test_repository.py` (exported, clean, formatted, imports run down, no machine named)
+- ingestion: `test_tables.py`, `test_formats.py`, `test_dicom_kinds.py`, `test_faces.py`;
+  `test_one_truth.py` writes one truth in many encodings; `test_fetch.py` for the fetchers of `data/`
+- studies: `test_stale.py` (what is trained again), `test_study.py` (from raw files to a report, twice)
+- by hand, hours: `kills.py` (studies that are killed), `slurm_proof.py` (a one-node Slurm)
+
+The longest tests come first, and every session is closed with one plain line: N passed, N failed.
+"""
+
+# seconds of one core, about: two workers end together when what takes long begins first
 LONG = {
     'test_study.py': 200,
     'study/07_runs': 100,

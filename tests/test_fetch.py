@@ -1,10 +1,11 @@
-"""`data/fetch_cohort.py` with stand-ins for the two clients: what arrives, what an interruption leaves, what each failure says."""
+"""The fetchers of `data/` with stand-ins for what they ask: what arrives, what an interruption leaves, what each failure says."""
 
-import os, runpy, sys, types
+import hashlib, io, os, runpy, sys, tarfile, types
 from pathlib import Path
 import pandas as pd, pytest, requests
 
-SCRIPT = Path(__file__).parents[1] / 'data' / 'fetch_cohort.py'
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / 'data' / 'fetch_cohort.py'
 CUT = {'at': 0}  # how many files arrive before the line is cut; 0: all
 
 
@@ -168,3 +169,71 @@ def test_without_clients_or_accounts(fc, monkeypatch, capsys):
         assert f'pip install {fc.PINS[module]}' in capsys.readouterr().err
     for name, says in (('ct-ich', '--ask-password'), ('hn-pet', 'Restricted License')):
         assert fc.main([name, 'raw/x']) == 1 and says in capsys.readouterr().out
+
+
+REAL = runpy.run_path(str(ROOT / 'data' / 'fetch_real.py'))
+PIP, NPM = ('pip', 'p==1', 'x'), ('npm', 'n@1', 'y')
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def package(tmp_path):
+    "A made-up package with two members, and a download that notes what was asked for"
+    archive = tmp_path / 'p.tar.gz'
+    with tarfile.open(archive, 'w:gz') as tar:
+        for name, content in dict(a=b'one', b=b'two').items():
+            member = tarfile.TarInfo(f'../{name}')
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    asked = []
+
+    def download(wanted, folder):
+        asked.append(wanted[1])
+        if wanted[0] == 'npm':
+            raise REAL['FetchError']('npm was not found')
+        return archive
+
+    return archive, download, asked
+
+
+WANTED = [
+    ('a.bin', PIP, '../a', sha(b'one')),
+    ('n.bin', NPM, '../n', sha(b'')),
+    ('m.bin', NPM, '../m', sha(b'')),
+    ('b.bin', PIP, '../b', sha(b'TWO')),
+    ('c.bin', PIP, '../c', sha(b'')),
+]
+
+
+def test_real_scans_are_fetched_by_hash_or_not_at_all(package, tmp_path):
+    _, download, asked = package
+    here = tmp_path / 'fetched'
+    failed = dict(REAL['fetch'](here, WANTED, download))
+    assert sorted(failed) == ['b.bin', 'c.bin', 'm.bin', 'n.bin']
+    assert [file.name for file in here.iterdir()] == ['a.bin']
+    assert (here / 'a.bin').read_bytes() == b'one'
+    assert 'expected' in failed['b.bin']
+    assert 'no member ../c' in failed['c.bin']
+    assert 'npm was not found' in failed['n.bin']
+    assert asked == ['p==1', 'n@1']
+
+
+def test_real_scans_that_are_there_are_not_fetched_again(package, tmp_path):
+    archive, download, asked = package
+    here = tmp_path / 'fetched'
+    assert REAL['fetch'](here, WANTED[:1], download) == []
+    assert REAL['fetch'](here, WANTED[:1], download) == []
+    assert asked == ['p==1']
+    (here / 'a.bin').write_bytes(b'old')
+    REAL['fetch'](here, WANTED[:1], download)
+    assert (here / 'a.bin').read_bytes() == b'one'
+
+
+def test_a_damaged_archive_of_real_scans_is_named(package, tmp_path):
+    archive, download, _ = package
+    archive.write_bytes(archive.read_bytes()[:40])
+    failed = REAL['fetch'](tmp_path / 'fetched', WANTED[:1], download)
+    assert 'damaged archive' in failed[0][1]
