@@ -192,3 +192,23 @@ def test_readme_is_the_index_notebook():
     assert (ROOT / 'README.md').read_text() == readme(ROOT / 'nbs' / 'index.ipynb'), (
         'run python tests/readme.py'
     )
+
+
+def links():
+    "(file, where a link of its text points) for all notebooks and readmes"
+    for nb in NBS:
+        folder = ROOT if nb.name == 'index.ipynb' else nb.parent
+        for cell in cells(nb):
+            if cell['cell_type'] == 'markdown':
+                yield from (
+                    (nb, folder / to) for to in re.findall(r'\]\(([^)#\s]+)', source(cell))
+                )
+    for name in ('README.md', 'data/README.md', 'reports/README.md'):
+        text = (ROOT / name).read_text()
+        found = re.findall(r'\]\(([^)#\s]+)', text)
+        yield from ((ROOT / name, (ROOT / name).parent / to) for to in found)
+
+
+def test_links_lead_somewhere():
+    lost = [(f.name, to.name) for f, to in links() if 'http' not in str(to) and not to.exists()]
+    assert lost == []

@@ -23,7 +23,7 @@ class Arm:
     stages: tuple  # What is trained, in order
     reads: tuple  # Which predictors it reports: `'refit'`, `'joint'`, `'constant'`
     about: str  # One sentence
-    set: str = 'main'  # `'main'`: the paper's Tables 2-4; `'controls'`; `'sweep'`: forms of guidance  # `'main'`, `'controls'` or `'sweep'`
+    set: str = 'main'  # `'main'`: Tables 2-4 of the paper; `'controls'`; `'sweep'`
     by: str = ''  # Another kind of split than the study's: a demonstration of leakage
     variant: str = ''  # In the sweep: the form of guidance in a word
     change: tuple = ()  # Pairs that replace fields of the study's preset
@@ -279,7 +279,7 @@ def arms(
         )
     return {a.name: a for a in every}
 
-# %% ../../nbs/study/01_arms.ipynb #c018
+# %% ../../nbs/study/01_arms.ipynb #c022
 def _typed(v, like, name):
     "A value of a sweep as the field's own type: YAML reads 1e-3 as text"
     if isinstance(like, float) and not isinstance(v, bool):
@@ -351,7 +351,7 @@ def _variant(base, change, mine, preset):
         other,
     )
 
-# %% ../../nbs/study/01_arms.ipynb #c021
+# %% ../../nbs/study/01_arms.ipynb #c025
 _letters, _marks = r'\w', " ._&'()-"
 _taken = ('reference', 'README.md')  # in the folder of all studies' results
 
@@ -390,7 +390,7 @@ def _texts(study):
             f"study {study.name!r}: cohorts is {study.cohorts!r}, which is no text: in YAML put it in quotes, such as '2024_05'"
         )
 
-# %% ../../nbs/study/01_arms.ipynb #c023
+# %% ../../nbs/study/01_arms.ipynb #c027
 @dataclass(frozen=True)
 class Study:
     "The grid: cohorts x arms x splits, under one preset"
@@ -449,7 +449,7 @@ class Study:
                 f"study {self.name!r}: splits={self.splits}, but at least 1 is needed"
             )
 
-# %% ../../nbs/study/01_arms.ipynb #c024
+# %% ../../nbs/study/01_arms.ipynb #c028
 def arms_of(
     study: Study,  # The study
 ) -> dict:
@@ -489,7 +489,7 @@ def notebooks_of(
     short = [r for r in runs_of(study) if r not in long]
     return long | ({'short': short} if short else {})
 
-# %% ../../nbs/study/01_arms.ipynb #c027
+# %% ../../nbs/study/01_arms.ipynb #c033
 _questions = [  # question, predictor of the method, reference arms for target {t}, sources {p}, and their predictor
     ('Do translated images help?', 'refit', ('pure-{t}',), 'refit'),
     ('Does guidance improve the translations?', 'refit', ('cyclegan-{p}',), 'refit'),
@@ -558,7 +558,7 @@ def contrasts(
                 add(a.name, p, v['arm'], p, 'Does the change help?')
     return res
 
-# %% ../../nbs/study/01_arms.ipynb #c030
+# %% ../../nbs/study/01_arms.ipynb #c036
 _full = dict(splits=10, sets=('main', 'controls'))
 _many, _blocks = (
     dict(ct=600, held=200),
@@ -631,7 +631,7 @@ STUDIES = {
     ]
 }
 
-# %% ../../nbs/study/01_arms.ipynb #c031
+# %% ../../nbs/study/01_arms.ipynb #c037
 def load_study(
     what: str,  # Name of a study that comes with the package, a YAML file with the fields of `Study`, a Python file that defines `study`, or a folder of cohorts
     **change,  # Fields to override; `None` values are ignored; `preset='full'`: the study's full form
@@ -705,7 +705,7 @@ def _read_yaml(path):
         raise InputError(f"{path}: expected lines of `field: value`, found {type(d).__name__}")
     return {'name': path.stem} | d
 
-# %% ../../nbs/study/01_arms.ipynb #c032
+# %% ../../nbs/study/01_arms.ipynb #c038
 def study_of(
     folder,  # Holds a folder per cohort, of which `ct` is the target and all others are sources
 ) -> Study:

@@ -500,11 +500,16 @@ def surprise(
     )
 
 
-ERRORS = dict(
-    mse=lambda df: (df.prediction - df.label) ** 2,
-    mae=lambda df: (df.prediction - df.label).abs(),
-    ce=surprise,
-)  # of each row; the metric is their mean
+def _squared(df):
+    return (df.prediction - df.label) ** 2
+
+
+def _absolute(df):
+    return (df.prediction - df.label).abs()
+
+
+# of each row; the metric is their mean
+ERRORS = dict(mse=_squared, mae=_absolute, ce=surprise)
 
 
 def auroc(
@@ -525,14 +530,13 @@ def auroc(
 
 # %% ../../nbs/study/02_results.ipynb #c039
 def _number_scores(df):
-    "MSE, MAE and R2 of every run"
-    by = (
-        df[_run_key]
-        .assign(mse=ERRORS['mse'](df), mae=ERRORS['mae'](df), label=df.label)
-        .groupby(_run_key, sort=False)
-    )
-    m, spread = by[['mse', 'mae']].mean(), by.label.var(ddof=0)
-    return m.assign(r2=1 - m.mse / spread.where(by.label.max() > by.label.min()))
+    "Mean errors and R2 of every run"
+    names = [name for name in METRICS if name in ERRORS and not METRICS[name].classes]
+    errors = {name: ERRORS[name](df) for name in names}
+    by = df[_run_key].assign(**errors, label=df.label).groupby(_run_key, sort=False)
+    means, spread = by[names].mean(), by.label.var(ddof=0)
+    varies = by.label.max() > by.label.min()
+    return means.assign(r2=1 - means.mse / spread.where(varies))
 
 
 def _class_scores(df):
@@ -556,7 +560,7 @@ def metrics(
         out.append(m.assign(unit=unit).merge(n, on=_run_key))
     return check_table(pd.concat(out), 'metrics')
 
-# %% ../../nbs/study/02_results.ipynb #c047
+# %% ../../nbs/study/02_results.ipynb #c050
 def study_arms(
     study: dict,  # Content of `study.json`
 ):  # Table `arms`, in display order
@@ -595,7 +599,7 @@ def _check_run(row, tables, arms, study):
     ]
     return f"holds predictors {', '.join(sorted(held))}, not {lost[0]}" if lost else ''
 
-# %% ../../nbs/study/02_results.ipynb #c048
+# %% ../../nbs/study/02_results.ipynb #c051
 def _run_row(row, run, split, arms, status, reason):
     "A run's row of table `runs`, complete: empty text and NaN where nothing is known"
     kinds = TABLES['runs'].columns
@@ -616,7 +620,7 @@ def _relabel(tables, arms):
                 df = df[df.predictor.isin(a.reads.split(','))]
             yield name, df.assign(arm=a.arm)
 
-# %% ../../nbs/study/02_results.ipynb #c049
+# %% ../../nbs/study/02_results.ipynb #c052
 def collect(
     folder,  # The study's folder, with `study.json` and `runs/`
 ) -> dict:  # Tables by name: arms, runs, predictions, metrics, quality, history, probes, galleries; `study`, the declaration; and `folder`
