@@ -62,20 +62,20 @@ def complaints(notebook):
                 size = len(output['data'][kind])
                 if size > PICTURE * 4 / 3:
                     found.append(f'cell {number} has a picture of {size * 3 // 4000} kB')
-    size = len(json.dumps(notebook, ensure_ascii=False).encode())
+    size = len(json.dumps(notebook, indent=1, ensure_ascii=False).encode())
     if size > NOTEBOOK:
         found.append(f'the notebook has {size // 1000} kB')
     return found
 
 
-def lighter(data):
-    "A PNG with at most 256 colours, in base64, where that is smaller"
+def lighter(data, colours=256):
+    "A PNG with so many colours at most, in base64, where that is smaller"
     from PIL import Image
 
     raw = base64.b64decode(data)
     image = Image.open(io.BytesIO(raw)).convert('RGB')
     packed = io.BytesIO()
-    image.quantize(256).save(packed, 'png', optimize=True)
+    image.quantize(colours).save(packed, 'png', optimize=True)
     smallest = min(raw, packed.getvalue(), key=len)
     return base64.b64encode(smallest).decode()
 
@@ -91,8 +91,8 @@ def picture_of(figure):
     ).decode()
 
 
-def tidied(output, draw):
-    "An output as it is saved, or nothing"
+def tidied(output, draw, cell):
+    "An output of a cell (its number) as it is saved, or nothing"
     if output['output_type'] == 'stream' and output['name'] == 'stderr':
         return None
     output.pop('execution_count', None)
@@ -102,7 +102,12 @@ def tidied(output, draw):
     if draw and PLOTLY in data:
         data['image/png'] = picture_of(data[PLOTLY])
     if 'image/png' in data:
-        data['image/png'] = lighter(data['image/png'])
+        data['image/png'] = lighter(data['image/png'], 24 if PLOTLY in data else 256)
+    if 'text/html' in data:
+        # pandas gives every styled table a random name
+        named = dict.fromkeys(re.findall(r'\bT_[0-9a-f]{5}\b', data['text/html']))
+        for number, name in enumerate(named):
+            data['text/html'] = data['text/html'].replace(name, f'T_{cell}_{number}')
     if output['output_type'] == 'execute_result':
         output['execution_count'] = None
     return output
@@ -126,10 +131,10 @@ def executed(book):
 
 def save(book, notebook, draw):
     "Write what a notebook shows, or refuse with a list of what must not be shown"
-    for cell in notebook['cells']:
+    for number, cell in enumerate(notebook['cells']):
         if cell['cell_type'] != 'code':
             continue
-        tidy = [tidied(o, draw) for o in cell['outputs']]
+        tidy = [tidied(o, draw, number) for o in cell['outputs']]
         cell.update(outputs=[o for o in tidy if o], execution_count=None)
         cell['metadata'].pop('execution', None)
     wrong = complaints(notebook)

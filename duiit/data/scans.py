@@ -321,7 +321,7 @@ def real_cohorts(
     size: int = 128,  # pixels along each side
     field: float = 240.0,  # mm along each side
     targets=('ct_head',),  # CT volumes in `ct`; `'ct_pair'` puts the MR's own person among them
-    block=8.0,
+    block=8.0,  # mm kept, see `axial_blocks`
     gap=4.0,  # mm, see `axial_blocks`
     deepest=120.0,  # mm below the vertex; leaves out neck and lower face
     window=(-100.0, 200.0),  # CT, HU

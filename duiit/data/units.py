@@ -67,9 +67,7 @@ class Plausible:
 
     low: float  # Nothing lies below
     high: float  # Hardly anything lies above
-    air: float = (
-        None  # A whole picture has values below, since air is around the head; None: any
-    )
+    air: float = None  # A whole picture has values below it; None: any
     tissue: tuple = None  # (lowest, highest) median of the foreground that is another scale's
     peak: tuple = None  # (lowest, highest) 99.9th percentile that can be
     advice: str = ''  # What the usual cause is
