@@ -38,7 +38,7 @@ from duiit.report.figures import (
     with_unit,
 )
 from duiit.report.words import (
-    _p,
+    short_p,
     Basis,
     cell,
     count,
@@ -56,7 +56,7 @@ def p_cell(
     x,  # A p value
     note='',  # Small text below
 ):
-    return cell(_p(x), note, sort='' if not np.isfinite(x) else x, cls='num')
+    return cell(short_p(x), note, sort='' if not np.isfinite(x) else x, cls='num')
 
 # %% ../../nbs/report/04_tables.ipynb #c005
 def between(
@@ -170,7 +170,7 @@ def difference_cell(
         f'{count(c.n, "split")}, no test'
         if not np.isfinite(c.p)
         else pvalue(c.p)
-        + (f', Holm {_p(c.p_holm)}' if c.question != 'not declared' else ', not declared')
+        + (f', Holm {short_p(c.p_holm)}' if c.question != 'not declared' else ', not declared')
     )
     return number(c.difference, d, note, sign=True) | dict(
         cls='numdim' if c.question == 'not declared' else 'num'
@@ -349,7 +349,7 @@ def contrasts_table(
                 p_cell(c.p_holm, word),
                 number(c.g, 2, sign=True),
                 between(c.boot_lo, c.boot_hi, d),
-                p_cell(c.p_paired, f'Student {_p(c.p_student)}'),
+                p_cell(c.p_paired, f'Student {short_p(c.p_student)}'),
             ]
         )
     head = [
