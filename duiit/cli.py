@@ -48,8 +48,8 @@ def cohort(
 
 def recipe_options(
     p,  # Parser of the command
-    name,  # Its help lists them too
-):
+    name,  # Name of the recipe
+):  # Its help lists them too
     "Add the arguments of a recipe to the parser of `duiit cohort`"
     from duiit.ingest.folder import RECIPES
 
@@ -360,8 +360,8 @@ def progress(
 
 def states(
     study,  # Content of `study.json`
-    reports,  # (run, split) -> what `_state` says
-) -> dict:
+    reports,  # Where studies keep their results
+) -> dict:  # (run, split) -> what `_state` says
     "How far every run of a study is, against what is declared"
     here = Path(reports) / study.name
     declared = read_json(here / 'study.json') if (here / 'study.json').exists() else {}

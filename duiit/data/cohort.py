@@ -363,7 +363,7 @@ class Cohort:
     name: str  # short name, e.g. 'ct'
     modality: str  # e.g. 'CT'
     unit: str  # unit of the pixels, e.g. 'HU'
-    frame: pd.DataFrame  # one row per slice: subject, label, path, slice and any other column of the csv  # A row per slice: subject, label, slice and other columns
+    frame: pd.DataFrame  # A row per slice: subject, label, path, slice and other columns
     images: np.ndarray  # (N, H, W) float32, natural units, in the order of `frame`; `Slices` where they stay in files
     norm: Norm  # the declared window, or None
     fingerprint: str  # 16 hex digits over subjects, labels, slices, pixels and window

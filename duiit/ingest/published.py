@@ -219,8 +219,8 @@ LGG_NAME = r'^(TCGA_[A-Z0-9]{2}_[A-Z0-9]{4})_(\d{8})_(\d+)(_mask)?\.tiff?$'
 
 def lgg_form(
     raw,  # Folder of the raw files
-    channel='flair',  # -> dict: the title says which channel
-):
+    channel='flair',  # Which sequence, one of `CHANNELS`
+):  # -> dict: the title says which channel
     return dict(
         title=f"MRI of lower-grade glioma, {dict(pre='before contrast', flair='FLAIR', post='after contrast')[check_in('channel', channel, CHANNELS)]}"
     )

@@ -95,8 +95,8 @@ def within(
 def cases(
     g,  # A gallery
     kind,  # `'fixed'` or `'worst'`
-    each,  # Indices, `each` per origin
-):
+    each,  # Pictures of each origin
+):  # Indices, `each` per origin
     return [
         [i for i in np.flatnonzero((g['kind'] == kind) & (g['origin'] == o))][:each]
         for o in dict.fromkeys(g['origin'].tolist())

@@ -71,7 +71,7 @@ class Inputs:
 
     cohorts: dict  # Name -> hash of the cohort
     truths: dict  # Source -> hash of its true target images, where it has some
-    people: frozenset  # Sources whose pictures are blanked: of people, unless the study shows faces  # Sources whose pictures are blanked: of people, unless the study shows faces
+    people: frozenset  # Sources whose pictures are blanked: of people, unless faces are shown
     rows: list  # Number of training rows of each source
     judge: str  # Hash of what the judge was made from; empty without one
     inception: str  # Hash of the file with Inception's weights; empty without one
@@ -258,8 +258,8 @@ def identities(
 
 def arm_rows(
     study: Study,  # The study
-    target: Cohort,  # Dicts
-) -> list:
+    target: Cohort,  # The target cohort
+) -> list:  # Dicts
     "The study's arms in the words of the report"
     runs = {a: r for r, names in runs_of(study).items() for a in names}
     sd = Standard.fit(target.subjects.label, len(target.meta['label_classes'] or ())).scale
@@ -295,8 +295,8 @@ def said_first(cohorts: dict) -> list:  # Sentences
 # %% ../../nbs/study/06_declare.ipynb #c013
 def standard_weight(
     arm: Arm,  # An arm
-    sd: float,  # `None` where nothing is translated
-) -> float:
+    sd: float,  # Standard deviation of the target's labels
+) -> float:  # `None` where nothing is translated
     "An arm's lambda on labels in units of their standard deviation `sd`, about: each split has its own"
     s = arm.stages[0]
     if not isinstance(s, FitTranslator):

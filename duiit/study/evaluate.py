@@ -140,8 +140,8 @@ def translated_slices(
 
 def judged(
     run: Run,  # The run
-    images,  # `(n,)` labels in their unit
-) -> np.ndarray:
+    images,  # Target images `(n, H, W)` in [-1, 1]
+) -> np.ndarray:  # `(n,)` labels in their unit
     "What the judge reads from target images in [-1, 1]"
     d = run.data
     return read_labels(
@@ -364,14 +364,14 @@ def _domains(run, stage, add):
 # %% ../../nbs/study/05_evaluate.ipynb #c013
 def gallery_of(
     name: str,  # Name of a cohort
-    f,  # Source and its rows of the frame
+    f,  # Rows of the source table
     y,  # Source slices `(n, H, W)` in [-1, 1]
     fake,  # Their translations
     rec,  # The way back
-    true,  # Source, translated, cycle, truth (or `None`): `(n, H, W)` in [-1, 1]
+    true,  # Their truth `(n, H, W)` in [-1, 1], or `None`
     error,  # `(n,)` by which the worst are found
     fixed: int = 10,  # How many subjects are shown whatever their error
-    worst: int = 3,  # How many of each
+    worst: int = 3,  # How many of the largest errors
     hidden=None,  # As `hides` gives it
 ) -> dict:
     "Slices for pictures: one from the middle of each of the first held-out subjects, and those with the largest error"

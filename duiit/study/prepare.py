@@ -124,8 +124,8 @@ def judge_of(
 def encoded(
     norm: Norm,  # Window of the images
     images,  # Images `(N, H, W)` in natural units
-    rows=None,  # `(N, 1, H, W)` in [-1, 1]
-) -> Tensor:
+    rows=None,  # Row numbers
+) -> Tensor:  # `(N, 1, H, W)` in [-1, 1]
     "Images `(N, H, W)` in natural units as a network reads them; with `rows`, these alone, and only when they are asked for"
     if rows is not None:
         return Encoded((images, rows, norm))
@@ -135,8 +135,8 @@ def encoded(
 def labels(
     cohort: Cohort,  # Whose rows
     rows,  # Row numbers
-    standard: Standard,  # `(N,)`
-) -> Tensor:
+    standard: Standard,  # Scale of labels
+) -> Tensor:  # `(N,)`
     "Standardised labels of rows"
     return torch.from_numpy(standard.encode(cohort.frame.label.to_numpy()[rows])).float()
 

@@ -40,7 +40,7 @@ class Run:
     device: str  # `'cpu'`, `'cuda'`
     ident: str  # Identity, 16 hexadecimal digits
     progress: object = None  # Called with (step, steps)
-    track: object = None  # Called with (stage, step, losses by name): TensorBoard or Weights & Biases  # Called with (stage, step, losses by name), or `None`
+    track: object = None  # Called with (stage, step, losses by name), or `None`
     generators: dict = field(default_factory=dict)  # source -> (`G`, `F`)
     predictors: dict = field(default_factory=dict)  # name -> `P`
     made: dict = field(default_factory=dict)  # name -> arguments of `make_predictor`
@@ -214,8 +214,8 @@ def train(
     sets,  # (images, labels) of each training set
     run: Run,  # The run
     share,  # Part of the study's steps
-    *key,  # Losses
-) -> list:
+    *key,  # Names the random stream
+) -> list:  # Losses
     "A task on training sets with the preset's rates, for its share of the steps"
     p = run.preset
     return fit_predictor(
@@ -238,8 +238,8 @@ TRIALS, SHORT = (10, 0.25)  # Policies that are tried, and the part of the steps
 
 def more_images(
     run: Run,  # The run
-    policy,  # Images `(copies*N, C, H, W)` and labels
-) -> tuple:
+    policy,  # Name of a policy, or a dict of operations
+) -> tuple:  # Images `(copies*N, C, H, W)` and labels
     "Augmented copies of the target's training images"
     x, r = run.target
     copies = max([1] + [-(-len(run.data.train(n)) // len(x)) for n in run.study.sources])
