@@ -528,12 +528,12 @@ def translate(
 ):
     "Source images as the target modality"
     import numpy as np
-    from duiit.study.serve import open_images, saved_run, translated
+    from duiit.study.serve import open_images, saved_run, translate_images
 
     if not str(out).endswith('.npy'):
         raise InputError(f"{out}: the result is an array; choose a name that ends in .npy")
     images = open_images(images, modality, unit, spacing)
-    fake, notes = translated(run, images, source)
+    fake, notes = translate_images(run, images, source)
     with atomic(out) as tmp:
         np.save(tmp, fake)
     _say_odd(images, notes)
@@ -554,10 +554,10 @@ def predict(
     spacing: float = None,  # mm per pixel, of images that do not say it
 ):
     "Predicted labels of target images, or probabilities of classes, one row per slice, with a warning where an image or its label is unlike what was learnt"
-    from duiit.study.serve import open_images, predicted, saved_run
+    from duiit.study.serve import open_images, predict_images, saved_run
 
     images = open_images(images, modality, unit, spacing)
-    said, notes = predicted(run, images, predictor)
+    said, notes = predict_images(run, images, predictor)
     label = saved_run(run)['label']
     name = label['name'].replace(' ', '_')
     columns = (

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['within', 'cases', 'gallery_pages', 'pair_pages', 'blanked', 'face_words', 'shown_arms', 'predicted_pages',
-           'class_figures', 'number_figures', 'curve_figures', 'context', 'render', 'write_tables', 'write_report']
+           'class_figures', 'number_figures', 'curve_figures', 'context', 'render_page', 'write_tables', 'write_report']
 
 # %% ../../nbs/report/07_page.ipynb #c002
 import json
@@ -532,7 +532,7 @@ def _versions(runs):
     )
 
 # %% ../../nbs/report/07_page.ipynb #c017
-def render(
+def render_page(
     view: dict,  # First result of `context`
 ) -> str:
     "The page; everything that comes from data is escaped by the template"
@@ -574,5 +574,5 @@ def write_report(
         | derived,
         folder / 'tables',
     )
-    write_text(folder / 'index.html', render(view))
+    write_text(folder / 'index.html', render_page(view))
     return folder / 'index.html'

@@ -10,8 +10,8 @@ __all__ = ['PAPER_MSE', 'PAPER_FEATURES', 'published', 'paper_words', 'method_of
 import numpy as np
 from ..study.results import classes_of
 from .stats import contrasts
-from .figures import score_title, shares_subjects, unit_of, who, with_unit
-from .words import Basis, cell, decimals, mean_sd, num, number, table
+from .figures import score_title, shares_subjects, score_unit, who, with_unit
+from .words import Basis, cell, decimals, mean_sd, num, number_cell, table
 from duiit.report.tables import (
     _nothing,
     arm_cell,
@@ -130,7 +130,7 @@ def paper_table(
         [
             arm_cell(a, p),
             cell(modalities(v.study, a)),
-            number(v.scores.get((*main, a.arm, p), _nothing).n, 0),
+            number_cell(v.scores.get((*main, a.arm, p), _nothing).n, 0),
             *(score_cell(v, *k, a.arm, p, d, interval=k == main) for k, d in dec.items()),
         ]
         + ([paper_cell(v.study, a, p)] if ours else [])
@@ -213,7 +213,7 @@ def features_table(
         else ''
     )
     get = lambda a, m: (
-        mean_sd(*w.loc[a, m], dec[m], floor(a, m)) if (a, m) in w.index else number(np.nan)
+        mean_sd(*w.loc[a, m], dec[m], floor(a, m)) if (a, m) in w.index else number_cell(np.nan)
     )
     for a in arms[arms.arm.isin(p.arm)].itertuples():
         lo, hi = n.loc[a.arm]
@@ -224,13 +224,13 @@ def features_table(
                 cls='num',
             )
             if (x := PAPER_FEATURES.get(method_of(a)))
-            else number(np.nan)
+            else number_cell(np.nan)
         ] * ours
         rows.append(
             [
                 arm_cell(a),
                 cell(modalities(v.study, a)),
-                number(p[(p.arm == a.arm) & (p.metric == 'fid')].split.nunique(), 0),
+                number_cell(p[(p.arm == a.arm) & (p.metric == 'fid')].split.nunique(), 0),
                 *(get(a.arm, m) for m in dec),
                 cell(f'{lo}' if lo == hi else f'{lo} to {hi}', sort=lo, cls='num'),
                 *paper,
@@ -296,14 +296,14 @@ def versus_table(
     rows = [
         [
             arm_cell(info[c.reference]),
-            number(c.n, 0),
-            number(c.difference, d, sign=True),
+            number_cell(c.n, 0),
+            number_cell(c.difference, d, sign=True),
             p_cell(c.p_student, 'below 0.1' if c.p_student < 0.1 else ''),
             p_cell(c.p),
             p_cell(c.p_holm),
             between(c.lo, c.hi, d),
             between(c.boot_lo, c.boot_hi, d),
-            number(c.g, 2, sign=True),
+            number_cell(c.g, 2, sign=True),
             cell(f'{c.wins} of {c.n}', sort=c.wins / max(c.n, 1), cls='num'),
         ]
         for c in C.itertuples()
@@ -311,7 +311,7 @@ def versus_table(
     head = [
         'Against',
         'Splits#',
-        with_unit(f'Difference in {v.title}', unit_of(v.metric, v.unit)) + '#',
+        with_unit(f'Difference in {v.title}', score_unit(v.metric, v.unit)) + '#',
         'p, Student’s t (paper’s test)#',
         'p, corrected#',
         'p, Holm#',

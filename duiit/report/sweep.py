@@ -31,7 +31,7 @@ from duiit.report.words import (
     figure,
     mean_sd,
     num,
-    number,
+    number_cell,
     paged,
     pvalue,
     sweep_pools,
@@ -58,7 +58,7 @@ def sweep_table(
         weight = (
             cell(f'{a.weight:.3g}', sort=repr(a.weight), cls='num')
             if np.isfinite(a.weight)
-            else number(np.nan)
+            else number_cell(np.nan)
         )
         rows.append(
             [
@@ -66,13 +66,13 @@ def sweep_table(
                 cell(modalities(v.study, a)),
                 cell(a.variant or 'weight only'),
                 weight,
-                number(c.n, 0),
+                number_cell(c.n, 0),
                 score_cell(v, 'subject', v.metric, c.arm, c.predictor, dm),
-                number(c.difference, d, sign=True),
+                number_cell(c.difference, d, sign=True),
                 between(c.lo, c.hi, d),
                 p_cell(c.p),
                 p_cell(c.p_holm),
-                number(c.g, 2, sign=True),
+                number_cell(c.g, 2, sign=True),
                 cell(f'{c.wins} of {c.n}', sort=c.wins / max(c.n, 1), cls='num'),
             ]
         )
@@ -221,7 +221,7 @@ def drift_table(
             )
             r, sh = over((g.mse - free).dropna()), over(g['shift'])
             diff = (
-                number(
+                number_cell(
                     r['mean'],
                     d,
                     f"{num(r['lo'], d, True)} to {num(r['hi'], d, True)}\n{pvalue(r['p'])}"
@@ -230,15 +230,15 @@ def drift_table(
                     sign=True,
                 )
                 if len(free)
-                else number(np.nan)
+                else number_cell(np.nan)
             )
             rows.append(
                 [
                     arm_cell(b, note=b.also),
                     cell(v.study['cohorts'].get(s, {}).get('modality', s)),
-                    number(len(g), 0),
-                    number(g.n.mean(), 0),
-                    number(
+                    number_cell(len(g), 0),
+                    number_cell(g.n.mean(), 0),
+                    number_cell(
                         sh['mean'],
                         ds,
                         f"{num(sh['lo'], ds, True)} to {num(sh['hi'], ds, True)}"

@@ -33,7 +33,7 @@ from duiit.report.figures import (
     shares_subjects,
     slopes,
     squared,
-    unit_of,
+    score_unit,
     who,
     with_unit,
 )
@@ -45,7 +45,7 @@ from duiit.report.words import (
     decimals,
     mean_sd,
     num,
-    number,
+    number_cell,
     outcome,
     pvalue,
     table,
@@ -172,7 +172,7 @@ def difference_cell(
         else pvalue(c.p)
         + (f', Holm {short_p(c.p_holm)}' if c.question != 'not declared' else ', not declared')
     )
-    return number(c.difference, d, note, sign=True) | dict(
+    return number_cell(c.difference, d, note, sign=True) | dict(
         cls='numdim' if c.question == 'not declared' else 'num'
     )
 
@@ -220,7 +220,7 @@ def arms_table(
     }
     diffs = {g: c for g, c in diffs.items() if any(x['sort'] for x in c)}
     scored = lambda a, p: [
-        number(v.scores.get((*main, a.arm, p), _nothing).n, 0),
+        number_cell(v.scores.get((*main, a.arm, p), _nothing).n, 0),
         *(score_cell(v, *k, a.arm, p, d, interval=k == main) for k, d in dec.items()),
     ]
     rows = [
@@ -277,7 +277,7 @@ def slope_cells(v: Basis):  # (heading or None, function of (arm, predictor) tha
     b = slopes(v.t['predictions']).groupby(['arm', 'predictor']).slope.agg(['mean', 'std'])
     return (
         'Slope of the age gap#' if v.label[0] == 'age' else 'Slope of prediction minus label#',
-        lambda k: mean_sd(*b.loc[k], 2) if k in b.index else number(np.nan),
+        lambda k: mean_sd(*b.loc[k], 2) if k in b.index else number_cell(np.nan),
     )
 
 
@@ -291,7 +291,7 @@ def scores_table(
         [
             arm_cell(a, p),
             cell(a.set),
-            number(v.scores.get(('subject', v.metric, a.arm, p), _nothing).n, 0),
+            number_cell(v.scores.get(('subject', v.metric, a.arm, p), _nothing).n, 0),
             *(score_cell(v, *k, a.arm, p, d) for k, d in dec.items()),
             *([slope_cell((a.arm, p))] if slope_head else []),
             cell(a.about, cls='text long'),
@@ -342,12 +342,12 @@ def contrasts_table(
                     cls=colour(arms[c.arm].group) if c.arm in arms else '',
                 ),
                 cell(c.question, cls='text'),
-                number(c.n, 0),
-                number(c.difference, d, sign=True),
+                number_cell(c.n, 0),
+                number_cell(c.difference, d, sign=True),
                 between(c.lo, c.hi, d),
                 p_cell(c.p),
                 p_cell(c.p_holm, word),
-                number(c.g, 2, sign=True),
+                number_cell(c.g, 2, sign=True),
                 between(c.boot_lo, c.boot_hi, d),
                 p_cell(c.p_paired, f'Student {short_p(c.p_student)}'),
             ]
@@ -356,7 +356,7 @@ def contrasts_table(
         'Comparison',
         'Question',
         'Splits#',
-        with_unit('Difference', unit_of(v.metric, v.unit)) + '#',
+        with_unit('Difference', score_unit(v.metric, v.unit)) + '#',
         '95 % interval, corrected#',
         'p, corrected#',
         'p, Holm#',
@@ -417,7 +417,7 @@ def quality_table(
                 [
                     arm_cell(a, note=a.also),
                     cell(v.study['cohorts'].get(r['source'], {}).get('modality', r['source'])),
-                    number(r['n'], 0),
+                    number_cell(r['n'], 0),
                     *(
                         mean_sd(r[f'{c}_mean'], r[f'{c}_std'], d)
                         for c, (_, d) in columns.items()
@@ -470,7 +470,7 @@ def planned_sizes(
         if k[:2] == ('subject', v.metric)
         and (v.arms[v.arms.arm == k[2]].group == 'target only').any()
     ]
-    return dict(METRICS[v.metric].plan).get(unit_of(v.metric, v.unit)) or tuple(
+    return dict(METRICS[v.metric].plan).get(score_unit(v.metric, v.unit)) or tuple(
         f * pure[0] for f in (0.05, 0.1, 0.2) if pure and np.isfinite(pure[0])
     )
 
@@ -485,7 +485,9 @@ def planned_table(
         planned_sizes(v),
     )
     p = planned(C, v.ratio, sizes) if sizes else pd.DataFrame(columns=list(planned(C[:0], 0)))
-    many = lambda x: cell('never', sort=1e12, cls='num') if np.isposinf(x) else number(x, 0)
+    many = lambda x: (
+        cell('never', sort=1e12, cls='num') if np.isposinf(x) else number_cell(x, 0)
+    )
     rows = [
         [
             cell(
@@ -494,16 +496,16 @@ def planned_table(
                 sort=i,
                 cls=colour(info[c.arm].group),
             ),
-            number(c.difference, decimals(sizes, 2)),
-            number(c.sd, max(1, decimals(sizes, 2))),
-            number(c.n, 0),
-            number(c.power, 2),
+            number_cell(c.difference, decimals(sizes, 2)),
+            number_cell(c.sd, max(1, decimals(sizes, 2))),
+            number_cell(c.n, 0),
+            number_cell(c.power, 2),
             many(c.splits),
             many(c.subjects),
         ]
         for i, c in enumerate(p.itertuples())
     ]
-    u = unit_of(v.metric, v.unit)
+    u = score_unit(v.metric, v.unit)
     head = [
         'Comparison',
         with_unit('True difference', u) + '#',
@@ -542,8 +544,8 @@ def probes_wide(
         rows.append(
             [
                 arm_cell(a, note=a.also),
-                number(p[p.arm == a.arm].split.nunique(), 0),
-                number(p[p.arm == a.arm].n.max(), 0),
+                number_cell(p[p.arm == a.arm].split.nunique(), 0),
+                number_cell(p[p.arm == a.arm].n.max(), 0),
                 *(mean_sd(x[m], w['std'].get((a.arm, m), np.nan), dec[m]) for m in columns),
             ]
             + ([cell(words(x), cls='text')] if words else [])
@@ -572,10 +574,10 @@ def probe_rows(
     rows = [
         [
             arm_cell(info[r.arm]),
-            number(r.split, 0),
+            number_cell(r.split, 0),
             cell(r.metric),
-            number(r.value, d),
-            number(r.n, 0),
+            number_cell(r.value, d),
+            number_cell(r.n, 0),
             cell(r.about, cls='text'),
         ]
         for r in q.itertuples()
@@ -708,8 +710,8 @@ def cohorts_table(
             [
                 cell(c['modality'], f'{n}, {role}'),
                 cell('phantom' if c['phantom'] else 'scans'),
-                number(c['n_subjects'], 0),
-                number(c['n_slices'], 0),
+                number_cell(c['n_subjects'], 0),
+                number_cell(c['n_slices'], 0),
                 cell(f'{size[0]}×{size[1]}' if size else '–', sort=size[0] if size else ''),
                 label_cell(study, c),
                 cell(
@@ -786,7 +788,7 @@ def missing_table(
                 if ',' in r.arms
                 else '',
             ),
-            number(r.split, 0),
+            number_cell(r.split, 0),
             cell(r.status, cls='bad'),
             cell(r.reason, cls='text'),
             notebook_cell(executed(folder, r.arm, r.split, r.arm in guided)),
@@ -811,8 +813,8 @@ def provenance_table(
     rows = [
         [
             cell(r.arm),
-            number(r.split, 0),
-            number(r.seed, 0),
+            number_cell(r.split, 0),
+            number_cell(r.seed, 0),
             cell(r.status, cls='' if r.status == 'done' else 'bad'),
             cell(
                 r.commit[:10] or '–',
@@ -820,9 +822,9 @@ def provenance_table(
                 cls='code',
             ),
             cell(' '.join(filter(None, (r.device, r.precision))) or '–'),
-            number(r.steps, 0),
-            number(r.seconds, 0),
-            number(r.peak_mb, 0),
+            number_cell(r.steps, 0),
+            number_cell(r.seconds, 0),
+            number_cell(r.peak_mb, 0),
             cell(r.preset or '–'),
             cell(r.started or '–', cls='code'),
             cell('\n'.join(f'{k} {v}' for k, v in _json(r.cohorts).items()) or '–', cls='code'),
@@ -915,11 +917,11 @@ def worst_table(
             lambda r: [
                 cell(names[int(r.label)]),
                 cell(names[int(r.prediction)]),
-                number(getattr(r, f'p{int(r.label)}'), 3),
+                number_cell(getattr(r, f'p{int(r.label)}'), 3),
             ]
         )
         if names
-        else (lambda r: [number(r.label, 1), number(r.prediction, 1)])
+        else (lambda r: [number_cell(r.label, 1), number_cell(r.prediction, 1)])
     )
     for a, p in rows_of(arms):
         for r in w[(w.arm == a.arm) & (w.predictor == p)].itertuples():
@@ -927,10 +929,10 @@ def worst_table(
                 [
                     arm_cell(a, p),
                     cell(r.subject, cls='code'),
-                    number(r.split, 0),
+                    number_cell(r.split, 0),
                     *said(r),
-                    number(r.error, d, sign=not names),
-                    number(r.all_arms, d),
+                    number_cell(r.error, d, sign=not names),
+                    number_cell(r.all_arms, d),
                 ]
             )
     head = (
@@ -971,7 +973,7 @@ def leak_rows(
         said = f'{a.title}: slices of one subject stand in training and in {v.part}. It demonstrates leakage and says nothing about new subjects.'
         if s and ref:
             said += (
-                f' Its {v.title} per subject is {num(s.mean, decimals([s.mean]))} {unit_of(v.metric, v.unit)}; {pure.title.iloc[0]}, whose subjects are kept apart, has {num(ref.mean, decimals([ref.mean]))}.'
+                f' Its {v.title} per subject is {num(s.mean, decimals([s.mean]))} {score_unit(v.metric, v.unit)}; {pure.title.iloc[0]}, whose subjects are kept apart, has {num(ref.mean, decimals([ref.mean]))}.'
                 + (
                     ' What looks better here is leakage, not skill.'
                     if s.mean < ref.mean

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AUGMENTATIONS', 'RELEASED', 'TUNED', 'WEIGHTS', 'VARIANTS', 'STUDIES', 'Arm', 'arms', 'varied', 'check_name', 'Study',
-           'arms_of', 'preset_of', 'runs_of', 'notebooks_of', 'contrasts', 'load_study', 'study_of']
+           'arms_of', 'preset_of', 'runs_of', 'notebooks_of', 'declared_contrasts', 'load_study', 'study_of']
 
 # %% ../../nbs/study/01_arms.ipynb #c002
 import os, re, unicodedata
@@ -515,7 +515,7 @@ _questions = [  # question, predictor of the method, reference arms for target {
 ]
 
 
-def contrasts(
+def declared_contrasts(
     study: Study,  # The study
 ) -> list:  # Dicts `arm, predictor, reference, reference_predictor, question`
     "The comparisons that the study was made for, among its arms"

@@ -16,7 +16,7 @@ from ..data.cohort import Cohort, load_truth
 from ..models.recipe import FitTranslator
 from ..models.predictor import default_device, fit_predictor, precision_of, Standard
 from ..models.judge import fit_judge
-from .arms import Arm, arms_of, contrasts, preset_of, runs_of, Study
+from .arms import Arm, arms_of, declared_contrasts, preset_of, runs_of, Study
 from duiit.study.prepare import (
     check_labels,
     check_networks,
@@ -226,7 +226,7 @@ def declare(
         scored=study.scored,
         judge=judge.about if judge else '',
         arms=arm_rows(study, cs[study.target]),
-        contrasts=contrasts(study),
+        contrasts=declared_contrasts(study),
         warnings=warnings,
         idents=identities(study, cs, judge),
     )

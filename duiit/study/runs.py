@@ -256,38 +256,22 @@ def finish(
     t0: float,  # When it started, s
 ):
     "Evaluate, write tables and networks, then `run.json`; checkpoints go last"
-    slices = {n: translated_slices(run, n) for n in run.generators}
-    (quality, gallery), probes = quality_of(run, slices), probes_of(run, slices)
-    history = pd.DataFrame(
-        [
-            dict(
-                arm=run.arm.name,
-                split=run.index,
-                seed=run.study.seed,
-                stage=s,
-                step=t,
-                name=n,
-                value=v,
-            )
-            for s, t, n, v in run.history
-        ]
-    )
+    slices = {name: translated_slices(run, name) for name in run.generators}
+    quality, gallery = quality_of(run, slices)
+    probes = probes_of(run, slices)
+    history = pd.DataFrame(run.history, columns=['stage', 'step', 'name', 'value'])
+    of_run = dict(arm=run.arm.name, split=run.index, seed=run.study.seed)
+    tables = dict(predictions=predictions_of(run), history=history.assign(**of_run))
+    if quality is not None:
+        tables['quality'] = quality
+    if len(probes):
+        tables['probes'] = probes
     save_nets(run)
-    tables = (
-        dict(predictions=predictions_of(run), history=history)
-        | ({} if quality is None else dict(quality=quality))
-        | (dict(probes=probes) if len(probes) else {})
+    cost = dict(
+        steps=predictor_steps(run),
+        seconds=round(time.perf_counter() - t0, 1),
+        peak_mb=round(peak_mb()),
     )
-    write_run(
-        run.folder,
-        row
-        | dict(
-            steps=predictor_steps(run),
-            seconds=round(time.perf_counter() - t0, 1),
-            peak_mb=round(peak_mb()),
-        ),
-        gallery,
-        **tables,
-    )
-    for f in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')):
-        f.unlink()
+    write_run(run.folder, row | cost, gallery, **tables)
+    for left in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')):
+        left.unlink()

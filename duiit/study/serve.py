@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NEEDED', 'READERS', 'ALSO', 'ANY_UNIT', 'FAR', 'saved_run', 'load_net', 'Images', 'open_images', 'plain',
-           'check_kind', 'on_grid', 'odd_looks', 'odd_labels', 'translated', 'translate', 'predicted', 'predict',
-           'describe_run']
+           'check_kind', 'on_grid', 'odd_looks', 'odd_labels', 'translate_images', 'translate', 'predict_images',
+           'predict', 'describe_run']
 
 # %% ../../nbs/study/08_serve.ipynb #c002
 import warnings
@@ -324,7 +324,7 @@ def _source_of(saved, source, images, run):
     return fits[0]
 
 # %% ../../nbs/study/08_serve.ipynb #c027
-def translated(
+def translate_images(
     run,  # Folder of a run of a translating arm
     images,  # As `open_images` takes them, in the source's unit
     source: str = None,  # Which source the images are; not needed where it is clear
@@ -349,12 +349,12 @@ def translate(
 ) -> np.ndarray:  # `(N, H, W)` float32 in the target's unit, on the run's grid
     "Source images as the target modality; warns if they are unlike what was learnt"
     images = open_images(images, **known)
-    fake, notes = translated(run, images, source)
+    fake, notes = translate_images(run, images, source)
     _warn(images, notes)
     return fake
 
 # %% ../../nbs/study/08_serve.ipynb #c028
-def predicted(
+def predict_images(
     run,  # Folder of a run
     images,  # As `open_images` takes them, in the target's unit
     predictor: str = 'refit',  # `'refit'` (on frozen images) or `'joint'` (beside the translator)
@@ -378,7 +378,7 @@ def predict(
 ) -> np.ndarray:  # `(N,)` labels in their own unit, or `(N, K)` probabilities of classes
     "Predicted labels of target images; warns if images or labels are unlike what was learnt"
     images = open_images(images, **known)
-    labels, notes = predicted(run, images, predictor)
+    labels, notes = predict_images(run, images, predictor)
     _warn(images, notes)
     return labels
 
