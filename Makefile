@@ -4,7 +4,7 @@
 #   make study PRESET=full                            all 10 splits and the controls; resumes what is there
 #   make study-real                                   the same on a few real scans, fetched first
 #   make test                                         set up, run every notebook as a test and the repository checks
-#   make reference [STUDY=name]                       copy a study's small tables to reports/reference
+#   make reference [STUDY=name]                       copy a phantom study's tables and a few pictures to reports/reference
 #   make notebooks [NB=nbs/...]                       execute all notebooks, or some, and save what they show
 #   make style                                        format the code, and say in numbers how it reads
 #   make bench                                        ratios of speed, printed from interleaved runs
@@ -26,7 +26,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS := 1
 unexport PYTHONPATH
 
-.PHONY: help study locked-study study-real reference test notebooks style bench
+.PHONY: help study study-real reference test notebooks style bench
 .DEFAULT_GOAL := help
 help: ; @sed -n 's/^#  //p' Makefile
 
@@ -38,29 +38,18 @@ help: ; @sed -n 's/^#  //p' Makefile
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-ENGINE = snakemake --profile profiles/local --config declared=yes per_gpu=$(PER_GPU)
-ASK = $(if $(PRESET),--preset "$$DUIIT_PRESET")
-# one study at a time; a run that outlived a killed study locks its own folder: it is waited for, never doubled
+# what is there goes on where it stopped; one study at a time
 study: .venv/ready
-	@flock -n .study.lock true || echo "Another study, or a run that outlived one, is still at work: waiting for it"
-	@flock .study.lock $(MAKE) --no-print-directory locked-study
-
-locked-study:
-	@duiit cohorts $(ASK) -- "$$DUIIT_STUDY"
-	@duiit cost $(ASK) --jobs $(JOBS) -- "$$DUIIT_STUDY"
-	@$(ENGINE) --unlock >/dev/null 2>&1 || true
-	@duiit progress $(ASK) --jobs $(JOBS) --follow -- "$$DUIIT_STUDY" & watch=$$!; \
-	TQDM_DISABLE=1 $(ENGINE) --cores $(if $(filter 0,$(GPUS)),$(CORES),$(JOBS)) --resources gpu=$(JOBS) --quiet all; status=$$?; kill $$watch; wait $$watch 2>/dev/null; echo; \
-	if [ $$status != 0 ]; then echo "Some runs failed; the report says which and why. The same command tries them again."; duiit report -- "$$DUIIT_STUDY"; exit 1; fi
-	@duiit progress $(ASK) -- "$$DUIIT_STUDY"
+	@duiit study $(if $(PRESET),--preset "$$DUIIT_PRESET") --jobs $(JOBS) --per_gpu $(PER_GPU) -- "$$DUIIT_STUDY"
 
 study-real: .venv/ready
 	@python data/fetch_real.py data/raw/real
 	@$(MAKE) --no-print-directory study STUDY=real
 
-# the tables that fit into the repository, without the subjects' labels and predictions
+# the tables of a phantom study, and a few of its pictures
 reference:
-	@to="reports/reference/$$DUIIT_STUDY"; mkdir -p "$$to"; cd "reports/$$DUIIT_STUDY" && cp study.json $(foreach t,arms runs metrics summary contrasts fidelity probes drift,tables/$(t).csv) "../../$$to/" && du -sh "../../$$to"
+	@duiit keep -- "$$DUIIT_STUDY"
+	@to="reports/reference/$$DUIIT_STUDY"; cd "reports/$$DUIIT_STUDY" && cp $(foreach t,arms runs metrics summary contrasts fidelity probes drift,tables/$(t).csv) "../../$$to/" && du -sh "../../$$to"
 
 test: .venv/ready
 	@python -m pytest -n 2 --dist worksteal -q tests

@@ -1,6 +1,7 @@
 # The grid of a study: cohorts -> papermill runs per training and split -> report.
-# `make study` calls it; by hand: snakemake --profile profiles/local --config study=phantom
+# `duiit study` calls it; by hand: snakemake --profile profiles/local --config study=phantom
 import os, re, subprocess, sys
+import duiit
 from glob import glob
 from pathlib import Path
 from duiit.core import InputError
@@ -12,6 +13,7 @@ def one_line(mistake): sys.exit(f'duiit: {mistake}')
 SPEC = config.get('study') or os.environ.get('DUIIT_STUDY') or 'phantom'
 if not isinstance(SPEC, str): one_line(f"--config study={SPEC!r}: the engine does not read this as text. Name the study in the environment instead: DUIIT_STUDY='...' snakemake ...")
 PRESET = config.get('preset') or os.environ.get('DUIIT_PRESET') or ''
+ENGINE = Path(workflow.basedir) # this file, the profiles and the notebooks lie together, in a checkout or in the package
 PER_GPU = int(config.get('per_gpu', 1)) # runs that share a GPU
 ASK = ['--preset', PRESET] if PRESET else []
 
@@ -21,20 +23,23 @@ HERE = f'reports/{STUDY.name}'
 PAGES = notebooks_of(STUDY)
 
 # What a run depends on (data, settings, code) is one hash in study.json. `duiit cohorts` writes it and takes away the
-# notebooks of runs that were made from anything else, so that the engine makes them again. `make study` has just done that.
+# notebooks of runs that were made from anything else, so that the engine makes them again. `duiit study` has just done that.
 # The declaration is no rule of the grid: Snakemake drops the runs behind a changed ancient() input.
 if workflow.is_main_process and not config.get('declared'):
     if subprocess.run(['duiit', 'cohorts', *ASK, '--', SPEC]).returncode: sys.exit(1)
 
 wildcard_constraints: k=r'\d+'
 
+# a changed report is written again
+PACKAGE = Path(duiit.__file__).parent
+CODE = [*glob(f'{PACKAGE}/report/*.*'), PACKAGE/'study/results.py']
 NOTEBOOKS = [f'{HERE}/notebooks/{n}-split{k}.ipynb' for n in PAGES for k in range(STUDY.splits)]
 
 rule all:
     input: f'{HERE}/index.html', NOTEBOOKS # a report may be there that was written when runs had failed
 
 rule run:
-    input: nb='nbs/papermill/run.ipynb'
+    input: nb=ENGINE/'nbs/papermill/run.ipynb'
     output: f'{HERE}/notebooks/{{run}}-split{{k}}.ipynb'
     log: f'{HERE}/logs/{{run}}-split{{k}}.ipynb'
     wildcard_constraints: run='|'.join(re.escape(n) for n in PAGES if n!='short') or '-'
@@ -52,7 +57,7 @@ use rule run as short with:
     params: arms=','.join(PAGES.get('short', ())), preset=f'-r preset {PRESET}' if PRESET else ''
 
 rule report:
-    input: NOTEBOOKS, f'{HERE}/study.json', glob('duiit/report/*.*'), 'duiit/study/results.py', nb='nbs/papermill/report.ipynb'
+    input: NOTEBOOKS, f'{HERE}/study.json', CODE, nb=ENGINE/'nbs/papermill/report.ipynb'
     output: f'{HERE}/index.html'
     log: f'{HERE}/logs/report.ipynb'
     shell:

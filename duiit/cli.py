@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['START', 'SCORE', 'COMMANDS', 'cohort', 'recipe_options', 'compare', 'cohorts', 'claim', 'drop_notebooks', 'run',
-           'report', 'expected', 'line', 'timed', 'step_seconds', 'cost', 'progress', 'states', 'sweep', 'gpus',
-           'take_slot', 'slot', 'translate', 'predict', 'describe', 'main']
+           'report', 'told_provenance', 'keep', 'expected', 'line', 'timed', 'step_seconds', 'cost', 'progress',
+           'told_progress', 'watch', 'states', 'engine', 'workers', 'study', 'sweep', 'gpus', 'take_slot', 'slot',
+           'translate', 'predict', 'describe', 'main']
 
 # %% ../nbs/91_cli.ipynb #c002
-import json, os, shlex, signal, sys, time
+import os, shlex, signal, sys, threading, time
 from argparse import SUPPRESS
 from inspect import signature
 from pathlib import Path
 from fastcore.script import Param, anno_parser
 from .core import InputError, atomic, check_in, read_json, write_text
-from .study.results import due, ident_of, is_stale
 from duiit.study.arms import (
     arms_of,
     check_name,
@@ -128,6 +128,8 @@ def drop_notebooks(
     folder: Path,  # Folder of its report
 ):
     "An executed notebook stands for finished runs: it goes if one of them does not count, and the engine makes it again"
+    from duiit.study.results import due
+
     left = set(due(folder))
     for name, runs in notebooks_of(study).items():
         for k in range(study.splits):
@@ -168,20 +170,65 @@ def run(
         print(fit(s, arm, split, reports, device, progress))
 
 # %% ../nbs/91_cli.ipynb #c007
+def _folder_of(study, reports):
+    "Where a study's results are, by its name, its file or that folder itself"
+    if (Path(study) / 'study.json').exists():
+        return Path(study)
+    known = study in STUDIES or Path(study).exists()
+    return Path(reports) / (load_study(study).name if known else study)
+
+
 def report(
     study: str,  # Name of a study, or its folder
     reports: str = 'reports',  # Folder of all studies' results
+    provenance: bool = False,  # Only print what a question about it should hold: versions, settings, states; no data
 ):
     "Write the report of a study from the results on disk"
     from duiit.report.page import write_report
 
-    folder = (
-        Path(study)
-        if (Path(study) / 'study.json').exists()
-        else Path(reports)
-        / (load_study(study).name if study in STUDIES or Path(study).exists() else study)
-    )
+    folder = _folder_of(study, reports)
+    if provenance:
+        print(told_provenance(folder))
+        return
     print(f"Report: {write_report(folder)}")
+
+
+def told_provenance(
+    folder: Path,  # Of a study
+) -> str:
+    "Versions, settings and the states of its runs, without a path, a name or a label"
+    import yaml
+    from duiit.core import provenance
+    from duiit.study.results import collect
+
+    found = collect(folder)
+    runs, declared = found['runs'], found['study']
+    reasons = runs[runs.reason != ''].reason.str.replace(r'\S*/(?=\S)', '', regex=True)
+    cohorts = {
+        name: {k: cohort.get(k) for k in ('modality', 'phantom', 'n_subjects', 'n_slices')}
+        for name, cohort in declared['cohorts'].items()
+    }
+    told = dict(
+        here=provenance(),
+        recipe=declared.get('recipe', {}),
+        cohorts=cohorts,
+        runs=runs.status.value_counts().to_dict(),
+        reasons=sorted(set(reasons))[:10],
+        made_by=sorted({str(c) for c in runs.commit if c}),
+    )
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True).strip()
+
+
+def keep(
+    study: str,  # Name of a study, or its folder
+    to: str = 'reports/reference',  # Where what is kept of studies lies
+    reports: str = 'reports',  # Folder of all studies' results
+):
+    "Copy a phantom study's tables and a few of its pictures to where they can be committed"
+    from duiit.study import results
+
+    folder = _folder_of(study, reports)
+    print(f'Kept: {results.keep(folder, Path(to) / folder.name)}')
 
 # %% ../nbs/91_cli.ipynb #c009
 def expected(
@@ -340,22 +387,38 @@ def progress(
     follow: bool = False,  # Go on until stopped: a live line in a terminal, else a line every half minute
 ):
     "Say how many runs are done, failed, stale and left, about how long the rest takes, and where the report is"
-    s, live = load_study(study, preset=preset), sys.stderr.isatty()
-    long = {r for r in runs_of(s) if arms_of(s)[r].guidance}
-    while True:
-        text = line(states(s, reports), jobs, long)
-        print(
-            text,
-            end='\r' if follow and live else '\n',
-            file=sys.stderr if follow else sys.stdout,
-            flush=True,
-        )
-        if not follow:
-            break
-        time.sleep(2 if live else 30)
-    page = Path(reports) / s.name / 'index.html'
+    asked = load_study(study, preset=preset)
+    if follow:
+        watch(asked, reports, jobs, threading.Event())
+    print(told_progress(asked, reports, jobs), flush=True)
+    page = Path(reports) / asked.name / 'index.html'
     if page.exists():
         print(f'Report: {page}')
+
+
+def told_progress(
+    study,  # `Study`
+    reports,  # Where studies keep their results
+    jobs: int,  # Runs at a time
+) -> str:
+    "How far a study is, one line"
+    long = {run for run in runs_of(study) if arms_of(study)[run].guidance}
+    return line(states(study, reports), jobs, long)
+
+
+def watch(
+    study,  # `Study`
+    reports,  # Where studies keep their results
+    jobs: int,  # Runs at a time
+    stop,  # `threading.Event`
+):
+    "Tell on stderr how far a study is until `stop` is set: a live line in a terminal, else a line every half minute"
+    live = sys.stderr.isatty()
+    while True:
+        end = '\r' if live else '\n'
+        print(told_progress(study, reports, jobs), end=end, file=sys.stderr, flush=True)
+        if stop.wait(2 if live else 30):
+            return
 
 
 def states(
@@ -363,6 +426,8 @@ def states(
     reports,  # Where studies keep their results
 ) -> dict:  # (run, split) -> what `_state` says
     "How far every run of a study is, against what is declared"
+    from duiit.study.results import ident_of
+
     here = Path(reports) / study.name
     declared = read_json(here / 'study.json') if (here / 'study.json').exists() else {}
     return {
@@ -374,6 +439,8 @@ def states(
 
 def _state(folder, ident=''):
     "A run's row if it is done or failed, else its pulse if that is fresh; a row of other data or settings says only that it is stale"
+    from duiit.study.results import is_stale
+
     row, pulse = _read(folder / 'run.json'), folder / 'pulse.json'
     if row and not is_stale(row, ident):
         return row
@@ -390,6 +457,107 @@ def _read(path):
     except (InputError, OSError):
         return {}
 
+# %% ../nbs/91_cli.ipynb #n961
+def engine() -> Path:
+    "Where the Snakefile, the profiles and the notebooks of papermill lie: in the package, or in the checkout that it is installed from"
+    import duiit
+
+    package = Path(duiit.__file__).parent
+    inside = package / 'engine'
+    return inside if inside.exists() else package.parent
+
+
+def workers(
+    jobs: int = None,  # Runs at a time, as asked
+    per_gpu: int = 1,  # Runs that share a GPU
+) -> int:
+    "Runs at a time: `per_gpu` on every GPU, or one a core, eight at most"
+    if jobs:
+        return jobs
+    return len(gpus()) * per_gpu or min(8, len(os.sched_getaffinity(0)))
+
+
+def _alone(folder):
+    "The lock of a folder, once no other study works in it; it holds as long as this process and the engine"
+    import fcntl
+
+    lock = open(Path(folder) / '.study.lock', 'w')
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print('Another study, or a run that outlived one, is still at work: waiting for it')
+        sys.stdout.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _snakemake(*options, name, preset, lock, **pipes):
+    "The engine at work on a study"
+    import subprocess
+
+    here, tools = engine(), str(Path(sys.executable).parent)
+    command = [sys.executable, '-m', 'snakemake', '-s', here / 'Snakefile']
+    command += ['--profile', here / 'profiles' / 'local', *options]
+    environment = os.environ | dict(
+        DUIIT_STUDY=name,
+        DUIIT_PRESET=preset or '',
+        PATH=tools + os.pathsep + os.environ.get('PATH', ''),
+        OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'),
+        TQDM_DISABLE='1',
+    )
+    shared = dict(env=environment, pass_fds=[lock.fileno()])
+    return subprocess.Popen([str(part) for part in command], **shared, **pipes)
+
+
+def _waited(process):
+    "A process's status; a signal that ends this one ends it first"
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return process.wait() or 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def study(
+    name: Param(
+        'Name of a study, a YAML or Python file, or a folder of cohorts', nargs='?', opt=False
+    ) = 'phantom',
+    preset: str = None,  # Another preset than the study's; full: all its splits and the controls
+    jobs: int = None,  # Runs at a time; by default one a GPU, or one a core
+    per_gpu: int = 1,  # Runs that share a GPU
+):
+    "Run a study: make its cohorts, train every arm on every split, write the report; the same command goes on where it stopped"
+    import subprocess
+
+    asked = load_study(name, preset=preset)
+    jobs = workers(jobs, per_gpu)
+    with _alone('.') as lock:
+        cohorts(name, preset=preset)
+        cost(name, preset=preset, jobs=jobs)
+        sys.stdout.flush()
+        about = dict(name=name, preset=preset, lock=lock)
+        quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _waited(_snakemake('--unlock', **about, **quiet))
+        stop = threading.Event()
+        teller = threading.Thread(target=watch, args=(asked, 'reports', jobs, stop))
+        teller.start()
+        cores = ['--cores', jobs, '--resources', f'gpu={jobs}']
+        config = ['--config', 'declared=yes', f'per_gpu={per_gpu}']
+        status = _waited(_snakemake(*cores, *config, '--quiet', 'all', **about))
+        stop.set()
+        teller.join()
+        print()
+        if status:
+            print(
+                'Some runs failed; the report says which and why. '
+                'The same command tries them again.'
+            )
+            report(name)
+            sys.exit(1)
+        progress(name, preset=preset, jobs=jobs)
+
 # %% ../nbs/91_cli.ipynb #c016
 def sweep(
     study: str,  # Name of a study or a study file, whose cohorts, splits and preset are used
@@ -404,7 +572,7 @@ def sweep(
     dry: bool = False,  # Only write the file
 ):
     "Write a study file that varies fields of an arm, all combinations, and run it"
-    import subprocess, yaml
+    import yaml
 
     values = dict(o.split('=', 1) if '=' in o else (o, '') for o in set)
     vary = {'arm': arm} | {
@@ -433,11 +601,9 @@ def sweep(
         f"{file}: {len(arms_of(s))} arms on {s.splits} splits are {len(runs_of(s)) * s.splits} runs"
     )
     if dry:
-        print(f'Start it with: make study STUDY={shlex.quote(str(file))}')
-    elif subprocess.run(['make', 'study', f'STUDY={file}']).returncode:
-        raise InputError(
-            f"{file}: some runs failed; the report says which and why. The same command tries them again"
-        )
+        print(f'Start it with: duiit study {shlex.quote(str(file))}')
+    else:
+        COMMANDS['study'](str(file))
 
 
 def _sweep_of(study) -> dict:
@@ -587,12 +753,14 @@ def describe(
 COMMANDS = {
     f.__name__: f
     for f in (
+        study,
         cohort,
         cohorts,
         cost,
         run,
         sweep,
         report,
+        keep,
         compare,
         progress,
         describe,

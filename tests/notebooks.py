@@ -14,6 +14,7 @@ NBS = ROOT / 'nbs'
 # `make bench` measures speed; it takes long and needs a quiet machine
 LEFT_OUT = ('guides/bench.ipynb',)
 NOTEBOOK, PICTURE = 300_000, 60_000  # bytes, at most
+ROUND = (5, 10, 20, 30, 60, 90, 120, 180, 300)  # seconds that a notebook may be said to take
 PLOTLY = 'application/vnd.plotly.v1+json'
 SETTINGS = dict(
     OMP_NUM_THREADS='1',
@@ -129,7 +130,14 @@ def executed(book):
     return notebook
 
 
-def save(book, notebook, draw):
+def time_of(seconds, before=None):
+    "About how long a notebook takes, in round seconds; what was said before stays unless it is off by half"
+    if before and before / 2 < seconds < before * 2:
+        return before
+    return next((round_ for round_ in ROUND if seconds <= 1.2 * round_), ROUND[-1])
+
+
+def save(book, notebook, draw, seconds):
     "Write what a notebook shows, or refuse with a list of what must not be shown"
     for number, cell in enumerate(notebook['cells']):
         if cell['cell_type'] != 'code':
@@ -146,7 +154,8 @@ def save(book, notebook, draw):
     for cell, shown in zip(kept['cells'], notebook['cells']):
         if cell['cell_type'] == 'code':
             cell['outputs'] = shown['outputs']
-    kept['metadata']['outputs_of'] = code_hash(kept)
+    about = kept['metadata']
+    about |= dict(outputs_of=code_hash(kept), seconds=time_of(seconds, about.get('seconds')))
     text = json.dumps(kept, sort_keys=True, indent=1, ensure_ascii=False) + '\n'
     part = (NBS / book).with_suffix('.part')
     part.write_text(text)
@@ -175,7 +184,8 @@ def one(book, draw):
     except Exception as error:
         lines = re.sub(r'\x1b\[[\d;]*m', '', str(error)).strip().splitlines()
         return ['\n'.join(lines[-12:])], time.perf_counter() - start
-    return save(book, notebook, draw), time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    return save(book, notebook, draw, seconds), seconds
 
 
 def main(names):

@@ -5,8 +5,8 @@ import pytest
 from notebooks import NBS, books, code_hash, complaints
 from docments import missing, modules
 
-# these two are explained by `Param(...)`, which `--help` shows
-UNEXPLAINED = {'duiit.cli': 2}
+# these are explained by `Param(...)`, which `--help` shows
+UNEXPLAINED = {'duiit.cli': 3}
 
 
 def saved(book):

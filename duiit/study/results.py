@@ -6,10 +6,10 @@
 __all__ = ['TABLES', 'METRICS', 'ERRORS', 'Schema', 'class_columns', 'check_table', 'write_table', 'read_table', 'check_gallery',
            'write_gallery', 'read_gallery', 'is_done', 'write_run', 'write_failure', 'read_run', 'ident_of', 'is_stale',
            'is_current', 'due', 'Metric', 'classes_of', 'metrics_of', 'primary', 'primary_in', 'subject_means',
-           'surprise', 'auroc', 'metrics', 'study_arms', 'collect']
+           'surprise', 'auroc', 'metrics', 'study_arms', 'collect', 'keep']
 
 # %% ../../nbs/study/02_results.ipynb #c002
-import json, re
+import json, re, shutil
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
@@ -621,50 +621,57 @@ def _relabel(tables, arms):
             yield name, df.assign(arm=a.arm)
 
 # %% ../../nbs/study/02_results.ipynb #c052
+def _run_of(folder, study, run, split, readers):
+    "A run's row, its status with the reason, and its tables if it counts"
+    here = folder / 'runs' / run / f'split{split}'
+    left = _peek(here)
+    if not (here / 'run.json').exists():
+        return {}, *_absent(folder, run, split), {}
+    if left and is_stale(left, ident_of(study, run, split)):
+        return left, 'stale', _stale_words(_decode(left), study), {}
+    try:
+        row, tables = read_run(here)
+    except InputError as mistake:
+        return left, 'failed', str(mistake), {}
+    reason = _check_run(_decode(row), tables, readers, study)
+    if reason:
+        return row, 'failed', reason, {}
+    return row, 'done', '', tables
+
+
 def collect(
-    folder,  # The study's folder, with `study.json` and `runs/`
+    folder,  # The study's folder, with `study.json` and `runs/`, or what `keep` has made of it
 ) -> dict:  # Tables by name: arms, runs, predictions, metrics, quality, history, probes, galleries; `study`, the declaration; and `folder`
     "Every table of a study over all its runs; a run that cannot be used is a row of `runs` with its reason"
     folder = Path(folder)
     study = read_json(folder / 'study.json')
-    arms, rows, parts, gals = study_arms(study), [], {n: [] for n in _run_tables}, []
+    if (folder / 'kept').is_dir():
+        return _kept(folder, study)
+    arms, runs, galleries = study_arms(study), [], []
+    parts = {name: [] for name in _run_tables}
     for run, readers in arms.groupby('run', sort=False):
-        for k in range(study['splits']):
-            here, row, tables = folder / 'runs' / run / f'split{k}', {}, {}
-            status, reason = (
-                ('done', '') if (here / 'run.json').exists() else _absent(folder, run, k)
-            )
-            old = _peek(here)
-            if old and is_stale(old, ident_of(study, run, k)):
-                row, status, reason = old, 'stale', _stale_words(_decode(old), study)
-            if status == 'done':
-                try:
-                    row, tables = read_run(here)
-                    reason = _check_run(_decode(row), tables, readers, study)
-                except InputError as e:
-                    row, reason = _peek(here), str(e)
-                if reason:
-                    status, tables = 'failed', {}
-            rows.append(_run_row(row, run, k, readers, status, reason))
-            for name, df in _relabel(tables, readers):
-                parts[name].append(df)
+        for split in range(study['splits']):
+            row, status, reason, tables = _run_of(folder, study, run, split, readers)
+            runs.append(_run_row(row, run, split, readers, status, reason))
+            for name, table in _relabel(tables, readers):
+                parts[name].append(table)
             if tables and 'gallery.npz' in row['files']:
-                gals += [
-                    dict(arm=a, split=k, seed=int(row['seed']), path=str(here / 'gallery.npz'))
-                    for a in readers.arm
-                ]
-    out = {
-        n: check_table(pd.concat(p) if p else _empty(n), n, str(folder))
-        for n, p in parts.items()
+                path = str(folder / 'runs' / run / f'split{split}' / 'gallery.npz')
+                about = dict(split=split, seed=int(row['seed']), path=path)
+                galleries += [dict(arm=arm) | about for arm in readers.arm]
+    tables = {
+        name: check_table(pd.concat(found) if found else _empty(name), name, str(folder))
+        for name, found in parts.items()
     }
+    galleries = pd.DataFrame(galleries) if galleries else _empty('galleries')
     return dict(
         folder=folder,
         study=study,
         arms=arms,
-        runs=check_table(pd.DataFrame(rows), 'runs'),
-        metrics=metrics(out['predictions']),
-        galleries=check_table(pd.DataFrame(gals) if gals else _empty('galleries'), 'galleries'),
-        **out,
+        runs=check_table(pd.DataFrame(runs), 'runs'),
+        metrics=metrics(tables['predictions']),
+        galleries=check_table(galleries, 'galleries'),
+        **tables,
     )
 
 
@@ -706,3 +713,57 @@ def _decode(row):
     "The run's row with `cohorts` as a mapping, whether stored as one or as JSON text"
     c = row.get('cohorts')
     return row | dict(cohorts=json.loads(c) if isinstance(c, str) and c else c or {})
+
+# %% ../../nbs/study/02_results.ipynb #n901
+def _few(gallery, each):
+    "The first fixed cases of every source, and its worst one"
+    kept = []
+    for origin in dict.fromkeys(gallery['origin'].tolist()):
+        mine = gallery['origin'] == origin
+        kept += np.flatnonzero(mine & (gallery['kind'] == 'fixed'))[:each].tolist()
+        kept += np.flatnonzero(mine & (gallery['kind'] == 'worst'))[:1].tolist()
+    return {k: v[kept] if v.shape else v for k, v in gallery.items()}
+
+
+def keep(
+    folder,  # The study's folder
+    to,  # Made or replaced: the folder of what is kept
+    each: int = 3,  # Fixed cases of every source that are kept as pictures
+) -> Path:  # `to`
+    "Copy the tables of a study and a few pictures of each training's first split; `InputError` if they show people"
+    found, to = collect(folder), Path(to)
+    people = [n for n, c in found['study']['cohorts'].items() if not c['phantom']]
+    if people:
+        raise InputError(
+            f"{folder}: {', '.join(people)} shows people. Only studies of phantoms are kept "
+            'with their pictures and their subjects'
+        )
+    shutil.rmtree(to / 'kept', ignore_errors=True)
+    write_json(to / 'study.json', found['study'])
+    for name in ('runs', *_run_tables):
+        write_table(found[name], to / 'kept' / f'{name}.parquet')
+    first = found['galleries'].drop_duplicates('arm').merge(found['arms'][['arm', 'run']])
+    for row in first.drop_duplicates('run').itertuples():
+        few = _few(read_gallery(row.path), each)
+        write_gallery(few, to / 'kept' / f'{row.run}-split{row.split}.npz')
+    return to
+
+
+def _kept(folder, study):
+    "What `keep` has left, as `collect` gives it"
+    here, arms = folder / 'kept', study_arms(study)
+    tables = {name: read_table(here / f'{name}.parquet') for name in ('runs', *_run_tables)}
+    galleries = []
+    for arm in arms.itertuples():
+        for path in sorted(here.glob(f'{arm.run}-split*.npz')):
+            split = int(path.stem.rpartition('-split')[2])
+            galleries.append(dict(arm=arm.arm, split=split, seed=0, path=str(path)))
+    galleries = pd.DataFrame(galleries) if galleries else _empty('galleries')
+    return dict(
+        folder=folder,
+        study=study,
+        arms=arms,
+        metrics=metrics(tables['predictions']),
+        galleries=check_table(galleries, 'galleries'),
+        **tables,
+    )
