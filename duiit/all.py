@@ -35,6 +35,7 @@ from .study.runs import *
 from .study.serve import *
 from .report.stats import *
 from .report.figures import *
+from .report.card import *
 from .report.page import *
 from .report.compare import *
 

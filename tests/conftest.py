@@ -16,7 +16,7 @@ LONG = {
     'study/07_runs': 100,
     '10_minutes': 90,
     'models/05_translator': 70,
-    'report/07_page': 70,
+    'report/08_page': 70,
     'models/06_judge': 55,
     'ingest/09_trials': 50,
     'data/90_anatomy': 45,

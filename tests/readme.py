@@ -1,25 +1,45 @@
-"""README.md is the text of nbs/index.ipynb: `python tests/readme.py` writes it."""
+"""README.md is what nbs/index.ipynb says and shows: `python tests/readme.py` writes it."""
 
-import json
+import base64, json, re
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+INDEX = ROOT / 'nbs' / 'index.ipynb'
+PICTURE = 'nbs/index.png'
 
-def readme(nb: Path) -> str:
-    "Markdown cells as they are, code cells that are not hidden as code blocks"
-    out = []
-    for c in json.loads(nb.read_text())['cells']:
-        s = ''.join(c['source']).strip()
-        if c['cell_type'] == 'markdown':
-            out.append(s)
-        elif s and not s.startswith('#| hide'):
-            out.append(
-                '```python\n'
-                + '\n'.join(l for l in s.splitlines() if not l.startswith('#|')).strip()
-                + '\n```'
-            )
-    return '\n\n'.join(out) + '\n'
+
+def shown(cell):
+    "What a code cell without its code shows: text as it is, its picture as a file"
+    source = ''.join(cell['source'])
+    alt = re.search(r'^#\| fig-alt: (.+)', source, re.M)
+    for output in cell['outputs']:
+        data = output.get('data', {})
+        if 'text/markdown' in data:
+            yield ''.join(data['text/markdown'])
+        elif 'image/png' in data:
+            yield f'![{alt[1]}]({PICTURE})'
+
+
+def picture():
+    "The picture of the first screen"
+    for cell in json.loads(INDEX.read_text())['cells']:
+        for output in cell.get('outputs', []):
+            if 'image/png' in output.get('data', {}):
+                return base64.b64decode(''.join(output['data']['image/png']))
+
+
+def readme():
+    "Markdown cells as they are, and what code cells show"
+    found = []
+    for cell in json.loads(INDEX.read_text())['cells']:
+        source = ''.join(cell['source']).strip()
+        if cell['cell_type'] == 'markdown':
+            found.append(source)
+        elif '#| echo: false' in source:
+            found += shown(cell)
+    return '\n\n'.join(found) + '\n'
 
 
 if __name__ == '__main__':
-    root = Path(__file__).parents[1]
-    (root / 'README.md').write_text(readme(root / 'nbs' / 'index.ipynb'))
+    (ROOT / 'README.md').write_text(readme())
+    (ROOT / PICTURE).write_bytes(picture())

@@ -186,12 +186,11 @@ def test_no_committed_file_names_a_machine():
 
 
 def test_readme_is_the_index_notebook():
-    sys.path.insert(0, str(ROOT / 'tests'))
-    from readme import readme
+    from readme import PICTURE, picture, readme
 
-    assert (ROOT / 'README.md').read_text() == readme(ROOT / 'nbs' / 'index.ipynb'), (
-        'run python tests/readme.py'
-    )
+    say = 'run python tests/readme.py'
+    assert (ROOT / 'README.md').read_text() == readme(), say
+    assert (ROOT / PICTURE).read_bytes() == picture(), say
 
 
 def links():
