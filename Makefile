@@ -6,6 +6,8 @@
 #   make test                                         set up, run every notebook as a test and the repository checks
 #   make reference [STUDY=name]                       copy a phantom study's tables and a few pictures to reports/reference
 #   make notebooks [NB=nbs/...]                       execute all notebooks, or some, and save what they show
+#   make docs [SERVE=1] [REPORTS="mine"]              the site from the notebooks, into _docs/; your studies in reports/ may join it
+#   make lab                                          JupyterLab on the first notebook
 #   make style                                        format the code, and say in numbers how it reads
 #   make bench                                        ratios of speed, printed from interleaved runs
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -26,7 +28,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS := 1
 unexport PYTHONPATH
 
-.PHONY: help study study-real reference test notebooks style bench
+.PHONY: help study study-real reference test notebooks docs lab style bench
 .DEFAULT_GOAL := help
 help: ; @sed -n 's/^#  //p' Makefile
 
@@ -56,6 +58,14 @@ test: .venv/ready
 
 notebooks: .venv/ready
 	@python tests/notebooks.py $(NB)
+
+docs: .venv/ready
+	@python docs/build.py $(if $(REPORTS),--reports $(REPORTS))
+	@$(if $(SERVE),echo "http://localhost:8000, until Ctrl-C"; cd _docs && python -m http.server 8000 --bind 127.0.0.1)
+
+# JupyterLab on the first notebook
+lab: .venv/ready
+	@jupyter lab nbs/10_minutes.ipynb
 
 style: .venv/ready
 	@ruff format --quiet .

@@ -266,6 +266,7 @@ AS_PAGES = {
     'CHANGELOG.md': 'changelog.md',
     'CONTRIBUTING.md': 'contributing.md',
     'README.md': 'index.md',
+    **{f'docs/pages/{p.name}': p.name for p in sorted((DOCS / 'pages').glob('*.md'))},
 }
 
 
@@ -393,7 +394,7 @@ def page_of(book, before, after, names, links):
     module = module_of(before)
     was = {cell['id']: source(cell) for cell in before['cells']}
     cells = [c for c in after.cells if not is_show_doc(c) and source(c).strip()]
-    folder = '' if book == 'index' else os.path.dirname(f'nbs/{book}')
+    folder = os.path.dirname(f'nbs/{book}')
     out = []
     for number, cell in enumerate(cells):
         cell = dict(
@@ -411,7 +412,8 @@ def page_of(book, before, after, names, links):
             out.append(dict(cell_type='markdown', id=cell['id'], metadata={}, source=text))
             continue
         cell['was'] = was.get(cell['id'], cell['source'])
-        alt = alt_text(cells, number)
+        told = re.search(r'^#\| fig-alt: (.+)', cell['was'], re.M)
+        alt = told[1] if told else alt_text(cells, number)
         cell['outputs'] = [shown_output(o, number, alt) for o in cell['outputs']]
         exported = re.search(r'^#\| exports?\b', cell['was'], re.M)
         made = code_page_cells(cell, names, links) if exported else [dict(cell)]
@@ -438,21 +440,57 @@ def tree(pages, caption):
     return f'```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{links}\n```\n'
 
 
-def write_index(before, after, names, links):
-    "The first page: the text of README, and the contents of the site"
-    page = page_of('index', before, after, names, links)
-    told = [cell['source'] for cell in page['cells'] if cell['cell_type'] == 'markdown']
-    told[0] = re.sub(r'\n\{\.facts\}\n.*', '', told[0])
+def write_index(links):
+    "The first page: README, and the contents of the site"
+    sys.path.insert(0, str(ROOT / 'tests'))
+    from readme import PICTURE, picture, readme
+
+    text = re.sub(r'^> (.+)$', r'{.lead}\n\1', moved(readme(), ''), count=1, flags=re.M)
     trees = [tree(pages, caption) for caption, pages in contents().items()]
-    write('index.md', '\n\n'.join([*told, *trees]))
+    write('index.md', '\n\n'.join([with_links(text, links), *trees]))
+    (WORK / Path(PICTURE).name).write_bytes(picture())
+
+
+def write_studies(own, progress):
+    "A page for every study: its model card, and its report beside it"
+    from duiit.report.card import model_card
+    from duiit.report.page import write_page
+    from duiit.report.words import answer, basis, question
+    from duiit.study.results import collect
+
+    kept = sorted(p.parent for p in ROOT.glob('reports/reference/*/kept'))
+    pages, rows = [], []
+    for folder in [*kept, *(ROOT / 'reports' / name for name in own)]:
+        progress(f'report of {folder.name}')
+        page = f'studies/{folder.name}'
+        report = WORK / 'extra' / 'reports' / f'{folder.name}.html'
+        script, card = '../_static/plotly.min.js', f'../{page}.html'
+        write_page(folder, report, script, card)
+        v = basis(collect(folder))
+        declared = v.study['contrasts']
+        told = answer(v.C[: len(declared)], v.arms, declared, v.unit, v.part)
+        link = f'<a href="../reports/{folder.name}.html">The whole report</a>'
+        text = model_card(v).replace(
+            '\n\n', f'\n\n{link}: all tables, figures and tests.\n\n', 1
+        )
+        write(f'{page}.md', text)
+        pages.append(page)
+        asked = question(v.study, v.arms)
+        rows.append(f'| [{folder.name}](/{page}.md) | {asked} | **{told["verdict"]}** |')
+    head = ['| study | question | answer |', '|---|---|---|', *rows]
+    text = (DOCS / 'pages' / 'studies.md').read_text()
+    hidden = ['', '```{toctree}', ':hidden:', '', *(f'/{page}' for page in pages), '```']
+    write('studies.md', text + '\n'.join(['', *head, *hidden, '']))
 
 
 def write_pages(links):
     "Pages that are no notebooks: those of `docs/pages`, and texts of the repository"
     for path in sorted((DOCS / 'pages').glob('*.md')):
+        if path.name == 'studies.md':
+            continue
         write(path.name, with_links(moved(path.read_text(), 'docs/pages'), links))
     for name, page in AS_PAGES.items():
-        if name.endswith('.md') and page not in ('index.md', 'studies.md'):
+        if name in ('data/README.md', 'CHANGELOG.md', 'CONTRIBUTING.md'):
             text = (ROOT / name).read_text()
             write(page, with_links(moved(text, os.path.dirname(name)), links))
 
@@ -470,13 +508,13 @@ def copy_static():
     shutil.copy(mathjax / 'static' / 'mathjax' / 'tex-svg-full.js', static)
 
 
-def write_sources(progress):
+def write_sources(own, progress):
     "Everything that Sphinx reads, into `build/docs`"
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     found = {}
-    for number, book in enumerate(['index', *books()]):
-        progress(f'{book} ({number + 1} of {len(books()) + 1})')
+    for number, book in enumerate(books()):
+        progress(f'{book} ({number + 1} of {len(books())})')
         found[book] = processed(book)
     titles = {book: title_of(before) for book, (before, _) in found.items()}
     by_book = {book: names_of(book, *both) for book, both in found.items()}
@@ -491,15 +529,14 @@ def write_sources(progress):
         links.setdefault(known.name, known.label)
     links = {name: label for name, label in links.items() if name not in NOT_LINKED}
     for book, (before, after) in found.items():
-        if book == 'index':
-            write_index(before, after, by_book[book], links)
-            continue
         page = page_of(book, before, after, by_book[book], links)
         write(f'{book}.ipynb', json.dumps(page, ensure_ascii=False))
         target = WORK / 'notebooks' / f'{book}.ipynb'
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(NBS / f'{book}.ipynb', target)
+    write_index(links)
     write_pages(links)
+    write_studies(own, progress)
     write_reference(names, titles)
     copy_static()
 
@@ -507,13 +544,16 @@ def write_sources(progress):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', default=ROOT / '_docs', help='where the site is written')
+    parser.add_argument(
+        '--reports', nargs='*', default=[], help='studies of reports/ that join it'
+    )
     asked = parser.parse_args()
     start = time.perf_counter()
 
     def progress(text):
         print(f'{time.perf_counter() - start:5.0f} s  {text}', file=sys.stderr)
 
-    write_sources(progress)
+    write_sources(asked.reports, progress)
     progress('Sphinx')
     sphinx = [sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-j', '2']
     made = ROOT / 'build' / 'site'

@@ -3,6 +3,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
+WORK = Path(__file__).parents[1] / 'build' / 'docs'
 settings = ConfigParser(delimiters=['='], interpolation=None)
 settings.read(Path(__file__).parents[1] / 'settings.ini', encoding='utf-8')
 about = settings['DEFAULT']
@@ -12,7 +13,7 @@ author = about['author']
 project_copyright = about['copyright']
 release = about['version']
 extensions = ['myst_nb', 'sphinx_copybutton']
-exclude_patterns = ['notebooks/**']
+exclude_patterns = ['notebooks/**', 'extra/**']
 myst_enable_extensions = ['dollarmath', 'colon_fence', 'attrs_block']
 myst_heading_anchors = 4
 nb_execution_mode = 'off'
@@ -23,9 +24,12 @@ html_show_sourcelink = False
 
 html_theme = 'sphinx_book_theme'
 html_title = project
-html_static_path = [str(Path(__file__).parents[1] / 'build' / 'docs' / '_static')]
+html_static_path = [str(WORK / '_static')]
+html_extra_path = [str(WORK / 'extra')]
 html_css_files = ['site.css']
 html_js_files = ['site.js']
+html_favicon = str(WORK / '_static' / 'icon.svg')
+html_context = dict(default_mode='auto')
 mathjax_path = 'tex-svg-full.js'
 html_theme_options = dict(
     repository_url=about['git_url'],

@@ -153,7 +153,6 @@ def run(
     device: str = None,  # cpu or cuda; by default the GPU where there is one
 ):
     "Train one arm on one split and write its tables"
-    from tqdm import tqdm
     from duiit.study.declare import make_cohorts
     from duiit.study.runs import fit
 
@@ -161,13 +160,7 @@ def run(
     check_in('arm', arm, arms_of(s))
     claim(study, Path(reports) / s.name)
     make_cohorts(s)
-    with tqdm(desc=f'{arm}, split {split}', disable=None) as bar:
-
-        def progress(step, steps):
-            bar.total = steps
-            bar.update(step - bar.n)
-
-        print(fit(s, arm, split, reports, device, progress))
+    print(fit(s, arm, split, reports, device))
 
 # %% ../nbs/91_cli.ipynb #c007
 def _folder_of(study, reports):

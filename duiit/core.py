@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLANK', 'IN_YEAR', 'InputError', 'check_in', 'Unusable', 'atomic', 'write_text', 'write_json', 'read_json', 'digest',
            'plain', 'readings', 'number', 'is_date', 'no_number', 'years_of', 'provenance', 'check_parameters',
-           'quiet_end', 'guard_torchvision']
+           'quiet_end', 'is_seen', 'bar', 'steps_told', 'guard_torchvision']
 
 # %% ../nbs/00_core.ipynb #c002
 import difflib, hashlib, json, math, os, platform, re, subprocess, tempfile, unicodedata
@@ -16,7 +16,11 @@ from pathlib import Path
 
 # %% ../nbs/00_core.ipynb #c005
 class InputError(ValueError):
-    "A mistake in what the user gave: the message names the place, the value, what is allowed and what to do"
+    "A mistake in what the user gave: the message names the place, the value, what is allowed and what to do. A notebook shows one line"
+
+    def _render_traceback_(self):
+        "What IPython shows: where in this project a mistake was noticed is not what its maker needs to know"
+        return [f'duiit: {self}']
 
 
 def check_in(
@@ -328,6 +332,45 @@ def quiet_end():
         return answer(*args)
 
     kernel.shell_handlers['kernel_info_request'] = unhurried
+
+# %% ../nbs/00_core.ipynb #n961
+def is_seen() -> bool:
+    "Whether somebody looks on: a terminal, or a notebook that is not executed by papermill or a test"
+    import sys
+
+    if os.environ.get('TQDM_DISABLE', '').lower() in ('1', 'true', 'yes'):
+        return False
+    shell = getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)()
+    in_kernel = getattr(shell, 'kernel', None) is not None
+    return in_kernel or sys.stderr.isatty()
+
+
+def bar(
+    total: int = None,  # Steps in all, where they are known
+    title: str = '',  # What is done
+    shown: bool = True,  # Whether there is to be a bar at all
+    **more,  # What else tqdm is told, such as `unit`
+):  # `tqdm.tqdm`
+    "A progress bar, where somebody sees it"
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, desc=title, disable=not (shown and is_seen()), **more)
+
+
+def steps_told(
+    title: str,  # What is done
+):  # A function of (step, steps)
+    "A bar that appears with the first step and ends with the last"
+    shown = None
+
+    def told(step, steps):
+        nonlocal shown
+        shown = shown or bar(steps, title)
+        shown.update(step - shown.n)
+        if step >= steps:
+            shown.close()
+
+    return told
 
 # %% ../nbs/00_core.ipynb #c043
 _torchvision_ops = None  # the declarations live as long as this object

@@ -1435,7 +1435,7 @@ QUIET = (  # a browser that shows nothing and asks nobody
 ).split()
 
 
-def browser() -> str:  # Path of Chrome or Chromium, or `None`
+def browser() -> str | None:  # Path of Chrome or Chromium
     "The browser that draws pages for tests and lessons"
     found = [shutil.which(name) for name in BROWSERS]
     return next((path for path in found if path), None)

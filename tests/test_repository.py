@@ -157,7 +157,12 @@ def test_environment_lock_and_settings_agree():
     s = configparser.ConfigParser(delimiters=['='], interpolation=None)
     s.read(ROOT / 'settings.ini')
     s = s['DEFAULT']
-    for r in map(Requirement, (s['requirements'] + ' ' + s['dev_requirements']).split()):
+    for r in map(
+        Requirement,
+        ' '.join(
+            s[k] for k in ('requirements', 'dev_requirements', 'docs_requirements')
+        ).split(),
+    ):
         assert norm(r.name) in lock, f'{r.name} is not in requirements.lock'
         assert r.specifier.contains(lock[norm(r.name)], prereleases=True), (
             f'{r} but locked {lock[norm(r.name)]}'
@@ -166,6 +171,53 @@ def test_environment_lock_and_settings_agree():
     assert f"python={s['min_python']}" in deps and ['-r requirements.lock', '-e .'] in [
         d['pip'] for d in deps if isinstance(d, dict)
     ]
+
+
+def test_signatures_are_true():
+    r = run(sys.executable, '-m', 'mypy', '--no-error-summary')
+    assert r.returncode == 0, r.stdout
+
+
+def mixed(cell):
+    "Whether a cell that is not exported imports and does something else as well"
+    text = source(cell)
+    if cell['cell_type'] != 'code' or 'nbdev_export()' in text or is_exported(text):
+        return False
+    body = ast.parse(re.sub(r'^[%!].*', '', text, flags=re.M)).body
+    kinds = (ast.Import, ast.ImportFrom)
+    imports = any(isinstance(n, kinds) for top in body for n in ast.walk(top))
+    return imports and any(not isinstance(top, kinds) for top in body)
+
+
+def is_exported(text):
+    return re.search(r'^#\| exports?\b', text, re.M)
+
+
+@pytest.mark.parametrize('nb', NBS, ids=lambda nb: nb.stem)
+def test_cells_that_import_do_nothing_else(nb):
+    "nbdev executes them when it makes documentation"
+    assert [source(c)[:200] for c in cells(nb) if mixed(c)] == []
+
+
+def test_workflows_are_pinned_and_may_do_little():
+    for path in (ROOT / '.github' / 'workflows').glob('*.yml'):
+        flow = yaml.safe_load(path.read_text())
+        assert flow['permissions'] == {'contents': 'read'}
+        steps = [step for job in flow['jobs'].values() for step in job['steps']]
+        used = [step['uses'] for step in steps if 'uses' in step]
+        assert used and all(re.fullmatch(r'[\w-]+/[\w-]+@[0-9a-f]{40}', name) for name in used)
+        for step in steps:
+            if 'run' in step:
+                target = step['run'].removeprefix('make ')
+                assert re.search(rf'^{target}:', (ROOT / 'Makefile').read_text(), re.M)
+    for path in (ROOT / '.github' / 'ISSUE_TEMPLATE').glob('*.yml'):
+        assert isinstance(yaml.safe_load(path.read_text()), dict)
+    assert (
+        'duiit report STUDY --provenance'
+        in (ROOT / '.github/ISSUE_TEMPLATE/problem.yml').read_text()
+    )
+    cited = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert {'cff-version', 'message', 'title', 'authors', 'references'} <= set(cited)
 
 
 def test_no_committed_file_names_a_machine():

@@ -37,6 +37,11 @@
       draw(e.target);
     }), { rootMargin: '400px' });
     figures.forEach(figure => seen.observe(figure));
+    // what opens a part of the contents has no name in the theme
+    document.querySelectorAll('.bd-sidebar summary').forEach(summary => {
+      const page = summary.closest('li')?.querySelector('a')?.textContent.trim();
+      summary.setAttribute('aria-label', `Pages of ${page}`);
+    });
     new MutationObserver(() => document.querySelectorAll('figure.plotly > .drawn').forEach(box => Plotly.relayout(box, colours())))
       .observe(document.documentElement, { attributeFilter: ['data-theme'] });
     // on paper everything is there

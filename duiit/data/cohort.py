@@ -689,7 +689,7 @@ def truth_rows(
 
 def load_truth(
     cohort: Cohort,  # read with `Cohort.load`
-) -> Cohort:  # or None if `cohort.json` names none
+) -> Cohort | None:  # None if `cohort.json` names none
     "The cohort that `truth` in `cohort.json` points to, relative to the cohort's folder"
     if cohort.meta['truth'] is None or cohort.folder is None:
         return None

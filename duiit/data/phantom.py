@@ -7,7 +7,7 @@ __all__ = ['PUBLISHED_AGES', 'MODALITIES', 'GROUPS', 'FOV', 'LIMITS', 'VALUES', 
            'Prior', 'Phantom', 'draw_subjects', 'tissues', 'render', 'make_phantom']
 
 # %% ../../nbs/data/07_phantom.ipynb #c002
-import os, shutil, sys
+import os, shutil
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 import torch.nn.functional as tnf
-from ..core import InputError, check_in, digest, read_json, write_json
+from ..core import InputError, bar, check_in, digest, read_json, write_json
 
 # %% ../../nbs/data/07_phantom.ipynb #c005
 @dataclass(frozen=True)
@@ -798,18 +798,15 @@ def make_phantom(
 ) -> Path:  # The folder: a cohort per group, `mri_ct`, `pet_ct`, and `recipe.json`
     """Write the phantom's cohorts, or leave them alone where `dest` already holds this recipe;
     `InputError` where `dest` holds anything else than a phantom"""
-    from tqdm.auto import tqdm
-
     dest, recipe = Path(dest), _recipe(spec)
     if _is_made(dest, recipe):
         return dest
-    seen = progress and (sys.stderr.isatty() or 'ipykernel' in sys.modules)
     total = sum(map(spec.count, GROUPS))
-    bar = tqdm(total=total, desc=f'{dest.name}: subjects', disable=not seen)
+    shown = bar(total, f'{dest.name}: subjects', progress)
     with _whole(dest) as part:
         for group in GROUPS:
             if spec.count(group):
-                _write_cohort(part, spec, group, bar.update)
+                _write_cohort(part, spec, group, shown.update)
         write_json(part / 'recipe.json', recipe)
-    bar.close()
+    shown.close()
     return dest

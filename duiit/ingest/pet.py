@@ -436,7 +436,7 @@ def about_stack(
 
 def middle_of(
     mask: np.ndarray,  # (H, W) bool
-) -> tuple:  # (row, column), or None where nothing is True
+) -> tuple | None:  # (row, column), or None where nothing is True
     "The middle of what is True"
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     if not len(rows):

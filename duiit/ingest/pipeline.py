@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np, pandas as pd
 from duiit.core import (
     atomic,
+    bar as progress_bar,
     check_in,
     digest,
     InputError,
@@ -575,7 +576,7 @@ def _unpack(raw, work, bar):
     if _is_extracted(work, stamp):
         return tree
     shutil.rmtree(tree, ignore_errors=True)
-    shown = dict(desc=f'extracting {raw.name}', unit='B', unit_scale=True)
+    shown = dict(title=f'extracting {raw.name}', unit='B', unit_scale=True)
     with bar(**shown, total=_unpacked(raw)) as b:
         extract_zip(raw, tree, b.update)
     write_json(work / 'zip.json', stamp)
@@ -633,7 +634,7 @@ def _records(recipe, plan, raw, work, jobs, bar):
     todo = [i for i in range(len(plan)) if i not in done]
     before = sum(files[i] for i in done)
     job = partial(_ingest_piece, recipe, plan, raw, work)
-    with bar(desc=f'{recipe.name}: files', total=sum(files), initial=before) as b:
+    with bar(title=f'{recipe.name}: files', total=sum(files), initial=before) as b:
 
         def tick(i, record):
             done[i] = record
@@ -805,8 +806,6 @@ def ingest(
 
     `InputError` for anything that stops it, and then the same call goes on where it stopped
     """
-    from tqdm.auto import tqdm
-
     raw, out = _absolute(raw), _absolute(out)
     for k in options:
         check_in(f'option of {recipe.name}:', k, recipe.options)
@@ -816,7 +815,7 @@ def ingest(
     _check_place(raw, out)
     recipe = replace(recipe, size=int(size), spacing=float(spacing))
     options = {k: default for k, (default, _) in recipe.options.items()} | options
-    bar = partial(tqdm, disable=None if progress else True)
+    bar = partial(progress_bar, shown=progress)
     with _clear_troubles(raw, out):
         _ingest(recipe, raw, out, int(jobs), bar, options)
     return out

@@ -6,6 +6,7 @@
 __all__ = ['Piece', 'Left', 'Pixels', 'Warn', 'Recipe']
 
 # %% ../../nbs/ingest/01_recipe.ipynb #c002
+from collections.abc import Callable
 from dataclasses import dataclass, field
 import numpy as np
 
@@ -58,8 +59,8 @@ class Recipe:
     modality: str  # As in `cohort.json`, e.g. 'CT'
     unit: str  # Of the pixels, e.g. 'HU'
     window: tuple  # (black, white) in that unit; None: fitted on training subjects later
-    find: callable  # find(raw, **options) -> (`Piece`s, `Left`s, notes: sentences), three lists
-    read: callable  # read(piece) -> `Pixels` or a list of them; runs in other processes
+    find: Callable  # find(raw, **options) -> (`Piece`s, `Left`s, notes: sentences), three lists
+    read: Callable  # read(piece) -> `Pixels` or a list of them; runs in other processes
     spacing: float = 1.0  # mm per pixel of the result
     size: int = 256  # Pixels along each side of the result
     expected: dict = field(default_factory=dict)  # Published counts and statistics of labels
@@ -72,6 +73,6 @@ class Recipe:
     label_unit: str = 'years'  # Its unit
     label_range: tuple = (0.0, 120.0)  # What is plausible; None: anything
     options: dict = field(default_factory=dict)  # Of `find`, for users: name -> (default, help)
-    form: callable = None  # form(raw, **options) -> dict of fields that depend on the download
+    form: Callable = None  # form(raw, **options) -> dict of fields that depend on the download
     classes: tuple = ()  # Names of classes: labels are then 0..K-1
     head: bool = True  # Pictures of heads: their outline, so the face, is blanked on the card

@@ -254,7 +254,7 @@ def _ask_mark(table, row, name, text):
     "`InputError` that asks for the decimal mark"
     values = sorted(set(readings(text).values()), reverse=True)
     big, small = (f'{v:g}' for v in values)
-    raise InputError(
+    return InputError(
         f"{table.where}, row {row}: the {name} is {text!r}, which is {big} or {small}, and "
         "nothing in the column tells which mark is the decimal one. Say with the option decimal "
         f"whether it is . or , (decimal . makes it {number(text, '.'):g}), or write the numbers "
@@ -284,7 +284,7 @@ def decimal_mark(
         return found.pop()
     if table.points and not found and not any(',' in t for t in undecided.values()):
         return '.'
-    _ask_mark(table, row, name, text)
+    raise _ask_mark(table, row, name, text)
 
 # %% ../../nbs/ingest/05_tables.ipynb #c033
 class Cell(NamedTuple):

@@ -296,7 +296,7 @@ def said_first(cohorts: dict) -> list:  # Sentences
 def standard_weight(
     arm: Arm,  # An arm
     sd: float,  # Standard deviation of the target's labels
-) -> float:  # `None` where nothing is translated
+) -> float | None:  # `None` where nothing is translated
     "An arm's lambda on labels in units of their standard deviation `sd`, about: each split has its own"
     s = arm.stages[0]
     if not isinstance(s, FitTranslator):

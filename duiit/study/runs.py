@@ -12,7 +12,16 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 import numpy as np, pandas as pd
-from ..core import atomic, check_in, digest, InputError, provenance, read_json, write_json
+from duiit.core import (
+    atomic,
+    check_in,
+    digest,
+    InputError,
+    provenance,
+    read_json,
+    steps_told,
+    write_json,
+)
 from ..models.predictor import default_device, precision_of
 from ..models.translator import pools_of
 from ..models.judge import alone
@@ -146,7 +155,7 @@ def fit(
     split: int = 0,  # Number of the split
     reports='reports',  # Where studies keep their results
     device: str = None,  # `'cpu'`, `'cuda'`; by default the GPU where there is one
-    progress=None,  # Called with (step, steps) while the translator trains
+    progress=True,  # While the translator trains: a bar, `False`, or a function called with (step, steps)
     cohorts: dict = None,  # As loaded by `load_cohorts`, for several runs after each other
 ) -> Path:  # The run's folder
     "Train an arm on a split, evaluate it and write its tables; does nothing if that is done already. A declaration that says otherwise of this run is declared again"
@@ -157,6 +166,8 @@ def fit(
     data, device = prepare(study, split, cohorts, by=arm.by), device or default_device()
     truths = {n: t for n, (_, t, _) in data.truths.items()}
     ident = identity(study, arm, split, inputs_of(study, cohorts, truths, data.judge, split))
+    if progress is True:
+        progress = steps_told(f'{arm.name}, split {split}')
     run = Run(study, arm, split, data, folder, device, ident, pulse(folder, t0, progress))
     path = Path(reports) / study.name / 'study.json'
     if path.exists() and ident_of(read_json(path), arm.name, split) != ident:
