@@ -16,6 +16,7 @@ from .data.cohort import *
 from .data.split import *
 from .data.phantom import *
 from .data.scans import *
+from .data.microscopy import *
 from .ingest.recipe import *
 from .ingest.pipeline import *
 from .ingest.folder import *
@@ -25,6 +26,7 @@ from .models.augment import *
 from .models.predictor import *
 from .models.translator import *
 from .models.judge import *
+from .models.diffusion import *
 from .study.arms import *
 from .study.results import *
 from .study.prepare import *

@@ -4,6 +4,7 @@
 - the repository: `test_repository.py` (exported, clean, formatted, imports run down, no machine named)
 - ingestion: `test_tables.py`, `test_formats.py`, `test_dicom_kinds.py`, `test_faces.py`;
   `test_one_truth.py` writes one truth in many encodings; `test_fetch.py` for the fetchers of `data/`
+- the site in a browser: `test_site.py`; the wheel in an empty folder, and README's commands: `test_package.py`
 - studies: `test_stale.py` (what is trained again), `test_study.py` (from raw files to a report, twice)
 - by hand, hours: `kills.py` (studies that are killed), `slurm_proof.py` (a one-node Slurm)
 
@@ -13,6 +14,8 @@ The longest tests come first, and every session is closed with one plain line: N
 # seconds of one core, about: two workers end together when what takes long begins first
 LONG = {
     'test_study.py': 200,
+    'test_site.py': 180,
+    'empty_folder': 150,
     'study/07_runs': 100,
     '10_minutes': 90,
     'models/05_translator': 70,

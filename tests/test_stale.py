@@ -311,13 +311,13 @@ def test_a_run_that_was_deleted_or_made_by_hand_is_shown_anew(study, tmp_path):
 
 
 def test_declarations_without_identities_judge_nothing():
-    for name in ('phantom', 'phantom-shift', 'phantom-sweep'):
-        declared = read_json(
-            Path(__file__).parents[1] / 'reports' / 'reference' / name / 'study.json'
-        )
-        from duiit.study.results import ident_of, is_stale
+    from duiit.study.results import ident_of, is_stale
 
-        assert not is_stale({}, ident_of(declared, 'pure-ct', 0))
+    reference = Path(__file__).parents[1] / 'reports' / 'reference' / 'phantom'
+    declared = read_json(reference / 'study.json')
+    assert is_stale({}, ident_of(declared, 'pure-ct', 0))
+    declared.pop('idents')  # as version 0.1 wrote it
+    assert not is_stale({}, ident_of(declared, 'pure-ct', 0))
 
 
 # ------------------------------------------------------------ two studies of one name
