@@ -61,7 +61,10 @@ notebooks: .venv/ready
 
 docs: .venv/ready
 	@python docs/build.py $(if $(REPORTS),--reports $(REPORTS))
-	@$(if $(SERVE),echo "http://localhost:8000, until Ctrl-C"; cd _docs && python -m http.server 8000 --bind 127.0.0.1)
+ifdef SERVE
+	@echo "http://localhost:8000, until Ctrl-C"
+	@cd _docs && python -m http.server 8000 --bind 127.0.0.1
+endif
 
 # JupyterLab on the first notebook
 lab: .venv/ready

@@ -263,3 +263,11 @@ def links():
 def test_links_lead_somewhere():
     lost = [(f.name, to.name) for f, to in links() if 'http' not in str(to) and not to.exists()]
     assert lost == []
+
+
+@pytest.mark.parametrize('wanted', ['docs', 'docs SERVE=1', 'lab', 'notebooks', 'study', 'test'])
+def test_what_make_would_run_is_a_shell_script(wanted):
+    told = subprocess.run(
+        ['make', '-n', *wanted.split()], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    subprocess.run(['sh', '-n'], input=told.stdout, text=True, check=True)
