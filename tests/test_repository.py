@@ -265,7 +265,9 @@ def test_links_lead_somewhere():
     assert lost == []
 
 
-@pytest.mark.parametrize('wanted', ['docs', 'docs SERVE=1', 'lab', 'notebooks', 'study', 'test'])
+@pytest.mark.parametrize(
+    'wanted', ['docs', 'docs SERVE=1', 'lab', 'notebooks', 'study', 'test']
+)
 def test_what_make_would_run_is_a_shell_script(wanted):
     told = subprocess.run(
         ['make', '-n', *wanted.split()], cwd=ROOT, capture_output=True, text=True, check=True
