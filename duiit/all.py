@@ -17,6 +17,7 @@ from .data.split import *
 from .data.phantom import *
 from .data.scans import *
 from .data.microscopy import *
+from .data.micrographs import *
 from .ingest.recipe import *
 from .ingest.pipeline import *
 from .ingest.folder import *
@@ -27,6 +28,7 @@ from .models.predictor import *
 from .models.translator import *
 from .models.judge import *
 from .models.diffusion import *
+from .models.segmenter import *
 from .study.arms import *
 from .study.results import *
 from .study.prepare import *
@@ -35,6 +37,7 @@ from .study.evaluate import *
 from .study.declare import *
 from .study.runs import *
 from .study.serve import *
+from .study.masks import *
 from .report.stats import *
 from .report.figures import *
 from .report.card import *

@@ -6,7 +6,7 @@
 __all__ = ['START', 'SCORE', 'COMMANDS', 'cohort', 'recipe_options', 'compare', 'cohorts', 'claim', 'drop_notebooks', 'run',
            'report', 'told_provenance', 'keep', 'expected', 'line', 'timed', 'step_seconds', 'cost', 'progress',
            'told_progress', 'watch', 'states', 'engine', 'workers', 'study', 'sweep', 'gpus', 'take_slot', 'slot',
-           'translate', 'predict', 'describe', 'main']
+           'translate', 'predict', 'describe', 'segmenter', 'pseudo_label', 'main']
 
 # %% ../nbs/91_cli.ipynb #c002
 import os, shlex, signal, sys, threading, time
@@ -743,8 +743,60 @@ def describe(
     print(describe_run(run))
 
 
+def segmenter(
+    out: str,  # Folder of the segmenters; after an interruption the same command goes on
+    images: str = None,  # Unlabelled images of the target: a folder in the layout of BIDS, or pictures
+    pixel_um: float = None,  # Pixel size of pictures, micrometres; BIDS tells its own
+    like: str = 'sem',  # What the computed scenes look like: sem or tem
+    at_um: float = 0.15,  # Pixel size at which is learnt, micrometres: fibres have 11 to 26 pixels then
+    steps: int = 450,  # Updates of each network
+    seed: int = 0,  # Another one gives other scenes and networks
+):
+    "Train a segmenter of axons and myelin without a label: on computed scenes, then on its own masks of your images"
+    from duiit.core import steps_told
+    from duiit.models.predictor import default_device
+    from duiit.study.masks import open_micrographs, teach, Teaching
+
+    notes = []
+    found = open_micrographs(images, pixel_um, notes) if images else []
+    teaching = Teaching(like=like, pixel_um=at_um, steps=steps, seed=seed)
+    start = time.monotonic()
+    teach(out, found, teaching, steps_told('segmenters'), default_device())
+    _say_notes(notes)
+    print(
+        f'{out}: segmenters, {len(found)} unlabelled images, {time.monotonic() - start:.0f} s'
+    )
+
+
+def _say_notes(notes):
+    for note in dict.fromkeys(notes):
+        print('note:', note, file=sys.stderr)
+
+
+def pseudo_label(
+    run: str,  # Folder of `duiit segmenter`
+    images: str,  # A folder in the layout of BIDS, a folder of pictures, or a picture
+    out: str,  # Folder for masks, certainty, outlines and masks.csv
+    pixel_um: float = None,  # Pixel size of pictures, micrometres; BIDS tells its own
+):
+    "Masks of axons and myelin at the images' own pixels, how sure they are, and how far each image is from what was learnt"
+    from duiit.core import steps_told
+    from duiit.study import masks
+
+    notes = []
+    found = masks.open_micrographs(images, pixel_um, notes)
+    table = masks.pseudo_label(run, found, out, steps_told('images'))
+    _say_notes(notes)
+    for row in table[table.warning != ''].itertuples():
+        print(f'warning: {row.image}: {row.warning}', file=sys.stderr)
+    shown = ['image', 'myelin %', 'axon %', 'times_as_unsure']
+    shown += [name for name in table if name.endswith(' dice')]
+    print(table[shown].round(3).to_string(index=False))
+    print(f'{out}: masks of {len(table)} images')
+
+
 COMMANDS = {
-    f.__name__: f
+    f.__name__.replace('_', '-'): f
     for f in (
         study,
         cohort,
@@ -759,6 +811,8 @@ COMMANDS = {
         describe,
         translate,
         predict,
+        segmenter,
+        pseudo_label,
         slot,
     )
 }
@@ -805,7 +859,7 @@ def _command(argv):
     if not argv or argv[0] in ('-h', '--help'):
         print(
             'usage: duiit COMMAND ...\n\n'
-            + '\n'.join(f'  {n:10} {f.__doc__}' for n, f in COMMANDS.items())
+            + '\n'.join(f'  {n:12} {f.__doc__}' for n, f in COMMANDS.items())
             + '\n\n`duiit COMMAND --help` lists the arguments of a command.\nStudies that come with the package: '
             + ', '.join(STUDIES)
         )
