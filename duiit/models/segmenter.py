@@ -227,17 +227,19 @@ def fit_segmenter(
 # %% ../../nbs/models/08_segmenter.ipynb #c028
 def _starts(length, tile, margin):
     "Where tiles begin along a side, so that their used parts overlap and cover it"
+    left = length + 2 * margin - tile
+    if left <= 0:
+        return [0]
     step = (tile - 2 * margin - margin // 2) // 8 * 8
-    more = math.ceil(max(0, length + 2 * margin - tile) / step)
+    more = math.ceil(left / step)
     return [step * number for number in range(more + 1)]
 
 
-def _weight(tile, margin):
-    "Of a tile's pixels: 0 in the margin, then rising to 1"
+def _rising(tile, margin):
+    "Along a tile's side: 0 in the margin, then rising to 1"
     from_edge = np.minimum(np.arange(tile), np.arange(tile)[::-1])
     part = (from_edge - margin + 1) / (margin // 2)
-    rising = np.sin(0.5 * np.pi * part.clip(0, 1)) ** 2
-    return torch.from_numpy(np.outer(rising, rising)).float()
+    return np.sin(0.5 * np.pi * part.clip(0, 1)) ** 2
 
 
 @torch.no_grad()
@@ -251,14 +253,17 @@ def in_tiles(
     if tile % 8 or tile < 3 * margin:
         raise InputError(f'tile={tile}: a multiple of 8, at least {3 * margin}, is needed')
     sides = image.shape[-2:]
-    starts = [_starts(length, tile, margin) for length in sides]
-    after = [s[-1] + tile - margin - length for s, length in zip(starts, sides)]
+    # a small image is one tile, no larger than need be
+    tiles = [min(tile, math.ceil((length + 2 * margin) / 8) * 8) for length in sides]
+    starts = [_starts(length, one, margin) for length, one in zip(sides, tiles)]
+    after = [s[-1] + one - margin - length for s, one, length in zip(starts, tiles, sides)]
     around = [(0, 0), *((margin, extra) for extra in after)]
     padded = torch.from_numpy(np.pad(image.numpy(), around, mode='symmetric'))
-    weight, total = _weight(tile, margin), torch.zeros(padded.shape[-2:])
+    weight = torch.from_numpy(np.outer(*(_rising(one, margin) for one in tiles))).float()
+    total = torch.zeros(padded.shape[-2:])
     seen = None
     for top, left in product(*starts):
-        part = (slice(top, top + tile), slice(left, left + tile))
+        part = (slice(top, top + tiles[0]), slice(left, left + tiles[1]))
         said = see(padded[:, part[0], part[1]][None])[0]
         if seen is None:
             seen = torch.zeros(len(said), *total.shape)

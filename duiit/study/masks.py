@@ -200,12 +200,14 @@ def teach(
 
 def load_segmenters(
     folder,  # As `teach` wrote it
+    first: bool = False,  # Those that saw scenes only, instead of those that stand at the end
 ) -> tuple:  # `Segmenter`s, and what `segmenters.json` says
     "Trained segmenters; `InputError` names the file that is missing"
     folder = Path(folder)
     about = read_json(folder / 'segmenters.json')
     width, nets = about['teaching']['width'], []
-    for number in about['segmenters']:
+    wanted = range(about['teaching']['nets']) if first else about['segmenters']
+    for number in wanted:
         file = folder / f'segmenter-{number}.safetensors'
         nets.append(_read(file, width))
         if nets[-1] is None:
