@@ -28,6 +28,8 @@ class Fibres:
     g: tuple = (0.58, 0.72)  # Inner over outer diameter
     wobble: float = 0.05  # Standard deviation of each $a_k$
     bare: float = 4.0  # Unmyelinated processes per 1,000 px of background
+    g_spread: float = 0.03  # Standard deviation of g within a scene
+    touch: float = 0.0  # Share of a fibre that others may cover: above 0 sheaths touch
 
     def __post_init__(self):
         for name, (low, high) in dict(
@@ -68,15 +70,16 @@ def _around(size, centre, reach):
     return part, np.hypot(y, x), np.arctan2(y, x)
 
 
-def _place(mask, fibre, chance, centre, outer, g, wobble):
+def _place(mask, fibre, chance, centre, outer, g, fibres):
     "Put a fibre at a place, or not at all where it would overlap another: whether it was placed"
     size = len(mask)
-    at = outline(chance, outer / 2, wobble)
+    at = outline(chance, outer / 2, fibres.wobble)
     part, distance, angle = _around(size, centre, 0.8 * outer)
     edge = at(angle)
     inside = distance < edge
-    if not inside.any() or (mask[part][inside] > 0).any():
+    if not inside.any() or (mask[part][inside] > 0).mean() > fibres.touch:
         return False
+    inside &= mask[part] == 0
     mask[part][inside] = 1
     mask[part][inside & (distance < g * edge)] = 2
     fibre[part][inside] = fibre.max() + 1
@@ -115,11 +118,11 @@ def make_scene(
     def throw(outer):
         "A fibre where there is room for it"
         room = distance_transform_edt(mask == 0)
-        free = np.argwhere(room > 0.45 * outer)
-        own = np.clip(g + chance.normal(0, 0.03), 0.2, 0.95)
+        free = np.argwhere(room > (0.45 - fibres.touch) * outer)
+        own = np.clip(g + chance.normal(0, fibres.g_spread), 0.2, 0.95)
         for _ in range(tries if len(free) else 0):
             centre = free[chance.integers(len(free))]
-            if _place(mask, fibre, chance, centre, outer, own, fibres.wobble):
+            if _place(mask, fibre, chance, centre, outer, own, fibres):
                 return
 
     for outer in _diameters(chance, share * size**2, median, fibres.spread):
@@ -154,6 +157,9 @@ class Look:
     blur: float = 0.6  # Width of the focus, px
     gamma: float = 1.0  # Exponent of the greys
     spots: float = 0.0  # Grey that mitochondria take from an axon
+    holes: float = (
+        0.0  # Share of what lies between the fibres that is as dark or light as an axon
+    )
 
 
 LOOKS = dict(
@@ -183,6 +189,15 @@ def _mitochondria(scene, chance):
     return inside & (spots > 1.6 * spots.std())
 
 
+def _holes(scene, look, chance):
+    "Patches between the fibres that are neither fibre nor tissue"
+    between = scene.mask == 0
+    if not look.holes or not between.any():
+        return np.zeros(between.shape, bool)
+    patches = gaussian_filter(chance.normal(size=between.shape), 6)
+    return between & (patches > np.quantile(patches[between], 1 - look.holes))
+
+
 def render(
     scene: Scene,  # Where everything is
     look: Look,  # How it is shown
@@ -194,7 +209,7 @@ def render(
     grey = np.choose(scene.mask, (look.background, look.myelin, look.axon))
     rough = gaussian_filter(chance.normal(size=grey.shape), 2)
     grey = grey + np.where(scene.mask == 0, look.texture * rough / rough.std(), own)
-    grey = np.where(scene.bare, look.axon, grey)
+    grey = np.where(scene.bare | _holes(scene, look, chance), look.axon, grey)
     grey = grey - look.spots * _mitochondria(scene, chance)
     seen = gaussian_filter(grey, look.blur) + chance.normal(0, look.grain, grey.shape)
     return (255 * seen.clip(0, 1) ** look.gamma).astype(np.float32)
@@ -207,12 +222,21 @@ _common = dict(
     blur=(0.5, 1.3),
     gamma=(0.74, 1.35),
     spots=(-0.15, 0.30),
+    holes=(0.0, 0.3),
 )
 RANGES = dict(
-    sem=dict(background=(0.25, 0.55), myelin=(0.65, 0.95), axon=(0.10, 0.40)) | _common,
+    sem=dict(background=(0.20, 0.58), myelin=(0.65, 0.95), axon=(0.05, 0.45)) | _common,
     tem=dict(background=(0.45, 0.75), myelin=(0.05, 0.35), axon=(0.60, 0.90)) | _common,
 )
-DENSE = Fibres(share=(0.45, 0.72), g=(0.55, 0.74))
+DENSE = Fibres(
+    diameter=(11.0, 26.0),
+    spread=0.35,
+    share=(0.45, 0.73),
+    g=(0.57, 0.76),
+    wobble=0.06,
+    g_spread=0.05,
+    touch=0.08,
+)
 
 
 def random_look(
