@@ -157,9 +157,7 @@ class Look:
     blur: float = 0.6  # Width of the focus, px
     gamma: float = 1.0  # Exponent of the greys
     spots: float = 0.0  # Grey that mitochondria take from an axon
-    holes: float = (
-        0.0  # Share of what lies between the fibres that is as dark or light as an axon
-    )
+    holes: float = 0.0  # Share of the background that is as dark as axons
 
 
 LOOKS = dict(
