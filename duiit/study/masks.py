@@ -173,8 +173,9 @@ def teach(
         unlabelled.append(grey[0, 0].numpy())
     again = teaching.again if unlabelled else 0
     steps, done, nets = teaching.steps * (teaching.nets + again), 0, []
-    learnt = digest(repr(teaching))
     images, masks = scene_set(teaching)
+    # the scenes themselves, too: they change with the code that computes them
+    learnt = digest(repr(teaching), images.numpy(), masks.numpy())
 
     def taught(number, ident, images, masks):
         "The segmenter of a number, trained unless it is there"
@@ -207,7 +208,7 @@ def teach(
         rows = torch.arange(max(len(pictures), len(images)))
         both = torch.cat([images[rows % len(images)], pictures[rows % len(pictures)]])
         known = torch.cat([masks[rows % len(images)], guessed[rows % len(pictures)]])
-        learnt = digest(repr(teaching), *(grey for grey in unlabelled))
+        learnt = digest(learnt, *unlabelled)
     for number in range(teaching.nets, teaching.nets + again):
         nets.append(taught(number, learnt, both, known))
         done += teaching.steps
