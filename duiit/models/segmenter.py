@@ -188,7 +188,6 @@ def fit_segmenter(
     *key,  # Names the random streams: seed, split, fold
     classes: int = 3,  # Background among them
     width: int = 16,  # Of `Segmenter`
-    start=None,  # A `Segmenter` to go on with; by default a new one
     steps: int = 450,  # Updates
     batch: int = 8,  # Crops in each
     crop: int = 96,  # Sides of a crop, px: a multiple of 8
@@ -204,7 +203,7 @@ def fit_segmenter(
         raise InputError(
             f'segmenter: a mask has the value {int(masks.max())} of {classes} classes'
         )
-    net = start or seeded(lambda: Segmenter(classes, width), *key, 'segmenter')
+    net = seeded(lambda: Segmenter(classes, width), *key, 'segmenter')
     net.to(device).train()
     chance = torch.Generator().manual_seed(stream(*key, 'crops'))
     chosen = torch.optim.AdamW(net.parameters(), lr, weight_decay=1e-4)

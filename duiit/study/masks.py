@@ -12,19 +12,20 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from scipy.ndimage import label
 from ..core import InputError, atomic, check_in, digest, provenance, read_json, write_json
-from ..data.images import read_image
 from duiit.data.micrographs import (
     PICTURES,
     Micrograph,
     at_pixel_size,
     at_size,
     micrographs,
+    read_micrograph,
 )
 from ..data.microscopy import DENSE, MASKS, RANGES, make_scene, random_look, render
 from duiit.models.segmenter import (
     Segmenter,
     fit_segmenter,
     mask_scores,
+    outline_of,
     segmented,
     standardised,
 )
@@ -151,7 +152,34 @@ def doubt_of(
     "One minus the probability of the winning class, mean over an image: a number that needs no truth"
     return float(1 - mask_of(nets, image)[1].mean())
 
+# %% ../../nbs/study/09_masks.ipynb #n005
+def _greys(found, teaching):
+    "Micrographs at the pixel size of a teaching, standardised"
+    greys = []
+    for one in found:
+        image = at_pixel_size(one.image, one.pixel_um, teaching.pixel_um)
+        if min(image.shape) < teaching.size:
+            raise InputError(
+                f'{one.path}: {image.shape[0]} x {image.shape[1]} px at {teaching.pixel_um:g} '
+                f'micrometres; at least {teaching.size} are needed. Check its pixel size '
+                f'({one.pixel_um:g} micrometres), or leave it out'
+            )
+        greys.append(standardised(torch.as_tensor(image)[None, None])[0, 0].numpy())
+    return greys
 
+
+def _with_own_masks(nets, greys, images, masks):
+    "Scenes, and squares of images with the masks that networks make of them"
+    size = masks.shape[-1]
+    own = [squares(grey, mask_of(nets, grey)[0], size) for grey in greys]
+    pictures = torch.from_numpy(np.concatenate([grey for grey, _ in own]))[:, None]
+    guessed = torch.from_numpy(np.concatenate([mask for _, mask in own])).long()
+    rows = torch.arange(max(len(pictures), len(images)))
+    of_scenes, of_squares = rows % len(images), rows % len(pictures)
+    both = torch.cat([images[of_scenes], pictures[of_squares]])
+    return both, torch.cat([masks[of_scenes], guessed[of_squares]])
+
+# %% ../../nbs/study/09_masks.ipynb #n006
 def teach(
     folder,  # Where the segmenters are written
     found: list = (),  # Unlabelled `Micrograph`s of the target
@@ -160,77 +188,41 @@ def teach(
     device='cpu',  # Where they are trained
 ) -> Path:  # `folder`
     "Segmenters for a microscope without a label; a mask that a micrograph has is not looked at"
-    folder, unlabelled = Path(folder), []
-    for one in found:
-        resized = at_pixel_size(one.image, one.pixel_um, teaching.pixel_um)
-        if min(resized.shape) < teaching.size:
-            raise InputError(
-                f'{one.path}: {resized.shape[0]} x {resized.shape[1]} px at {teaching.pixel_um:g} '
-                f'micrometres; at least {teaching.size} are needed. Check its pixel size '
-                f'({one.pixel_um:g} micrometres), or leave it out'
-            )
-        grey = standardised(torch.as_tensor(resized)[None, None])
-        unlabelled.append(grey[0, 0].numpy())
-    again = teaching.again if unlabelled else 0
-    steps, done, nets = teaching.steps * (teaching.nets + again), 0, []
+    folder, greys = Path(folder), _greys(found, teaching)
     images, masks = scene_set(teaching)
     # the scenes themselves, too: they change with the code that computes them
-    learnt = digest(repr(teaching), images.numpy(), masks.numpy())
+    ident = digest(repr(teaching), images.numpy(), masks.numpy())
+    again = teaching.again if greys else 0
+    count, nets = teaching.nets + again, []
+    crop = teaching.size * 3 // 4 // 8 * 8
+    how = dict(width=teaching.width, steps=teaching.steps, crop=crop, device=device)
 
-    def taught(number, ident, images, masks):
-        "The segmenter of a number, trained unless it is there"
+    def told(step, steps):
+        if progress:
+            progress(len(nets) * steps + step, count * steps)
+
+    for number in range(count):
+        if number == teaching.nets:
+            images, masks = _with_own_masks(nets, greys, images, masks)
+            ident = digest(ident, *greys)
         file = folder / f'segmenter-{number}.safetensors'
         net = _read(file, teaching.width, ident)
         if net is None:
-            told = progress and (lambda step, _: progress(done + step, steps))
-            net, _ = fit_segmenter(
-                images,
-                masks,
-                teaching.seed,
-                number,
-                width=teaching.width,
-                steps=teaching.steps,
-                crop=teaching.size * 3 // 4 // 8 * 8,
-                progress=told,
-                device=device,
-            )
+            key = (teaching.seed, number)
+            net, _ = fit_segmenter(images, masks, *key, progress=told, **how)
             _written(net, file, ident)
-        return net
-
-    for number in range(teaching.nets):
-        nets.append(taught(number, learnt, images, masks))
-        done += teaching.steps
-    if again:
-        own = [squares(grey, mask_of(nets, grey)[0], teaching.size) for grey in unlabelled]
-        pictures = torch.from_numpy(np.concatenate([grey for grey, _ in own]))[:, None]
-        guessed = torch.from_numpy(np.concatenate([mask for _, mask in own])).long()
-        # as many scenes as squares, so that what is known for sure keeps half the say
-        rows = torch.arange(max(len(pictures), len(images)))
-        both = torch.cat([images[rows % len(images)], pictures[rows % len(pictures)]])
-        known = torch.cat([masks[rows % len(images)], guessed[rows % len(pictures)]])
-        learnt = digest(learnt, *unlabelled)
-    for number in range(teaching.nets, teaching.nets + again):
-        nets.append(taught(number, learnt, both, known))
-        done += teaching.steps
+        nets.append(net)
     # who has seen the images knows more than who has not
-    used = list(range(teaching.nets, len(nets))) or list(range(len(nets)))
-    fresh, _ = scene_set(teaching, 10**6, 8)
+    used = list(range(teaching.nets if again else 0, count))
     last = [nets[number] for number in used]
-    usual = [doubt_of(last, picture[0].numpy()) for picture in fresh]
-    write_json(
-        folder / 'segmenters.json',
-        dict(
-            teaching=asdict(teaching),
-            classes=list(MASKS),
-            segmenters=used,
-            images=len(unlabelled),
-            doubt=float(np.mean(usual)),
-            made_by=provenance(),
-        ),
-    )
+    fresh, _ = scene_set(teaching, 10**6, 8)
+    doubt = float(np.mean([doubt_of(last, picture[0].numpy()) for picture in fresh]))
+    about = dict(teaching=asdict(teaching), classes=list(MASKS), segmenters=used)
+    about |= dict(images=len(greys), doubt=doubt, made_by=provenance())
+    write_json(folder / 'segmenters.json', about)
     return folder
 
-
+# %% ../../nbs/study/09_masks.ipynb #n007
 def load_segmenters(
     folder,  # As `teach` wrote it
     first: bool = False,  # Those that saw scenes only, instead of those that stand at the end
@@ -306,13 +298,7 @@ def open_micrographs(
             f'{path}: the size of a pixel is needed, from 0.0001 to 100 micrometres; '
             f'{pixel_um!r} was given. Say it with --pixel_um 0.1'
         )
-    found = []
-    for file in files:
-        image = read_image(file, notes)
-        if image.ndim != 2:
-            raise InputError(f'{file}: an image of shape {image.shape}; one picture is needed')
-        found.append(Micrograph(file, file.stem, image, pixel_um))
-    return found
+    return [read_micrograph(file, file.stem, pixel_um, notes) for file in files]
 
 
 def outlined(
@@ -320,8 +306,6 @@ def outlined(
     mask: np.ndarray,  # `(H, W)`
 ) -> np.ndarray:  # `(H, W, 3)` uint8
     "An image with the outlines of its mask in colour: myelin yellow, axons blue"
-    from duiit.models.segmenter import outline_of
-
     low, high = np.percentile(image, (1, 99))
     grey = 255 * ((image - low) / max(high - low, 1e-6)).clip(0, 1)
     seen = np.repeat(grey.astype(np.uint8)[..., None], 3, 2)
@@ -341,6 +325,12 @@ def pseudo_label(
 
     nets, about = load_segmenters(run)
     out, rows = Path(out), []
+    beside = [one.path for one in found if one.path.parent.resolve() == out.resolve()]
+    if beside:
+        raise InputError(
+            f'{out}: {beside[0].name} is in this folder; masks beside images would be taken for '
+            'images the next time. Give another folder to write to'
+        )
     names = [one.name for one in found]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
