@@ -247,16 +247,32 @@ def _resnet50(*args, **kwargs):
     return _resnet('resnet50', *args, **kwargs)
 
 
-GENERATORS = {'resnet': Generator, 'fast': FastGenerator}
-PREDICTORS = {'small': SmallPredictor, 'resnet18': _resnet18, 'resnet50': _resnet50}
+def _unet(c, n_out, **kwargs):
+    "A class for every pixel; its lesson comes later"
+    from duiit.models.segmenter import Segmenter
+
+    return Segmenter(n_out, **kwargs)
+
+
+def _diffusion(**kwargs):
+    "A translation in four steps; its lesson comes later"
+    from duiit.models.diffusion import FourSteps
+
+    return FourSteps(**kwargs)
+
+
+GENERATORS = dict(resnet=Generator, fast=FastGenerator, diffusion=_diffusion)
+PREDICTORS = dict(small=SmallPredictor, resnet18=_resnet18, resnet50=_resnet50, unet=_unet)
 
 # %% ../../nbs/models/02_nets.ipynb #c030
 def make_predictor(
-    name: str = 'small',  # `'small'`, `'resnet18'` or `'resnet50'` (torchvision's)
+    name: str = 'small',  # `'small'`, `'resnet18'` or `'resnet50'` (torchvision's), `'unet'` for masks
     c: int = 1,  # Channels of the target modality
     n_out: int = 1,  # Outputs: 1 for regression
-    **kwargs,  # `dropout`, and `width` for the small one
-) -> nn.Module:  # Maps `(B, c, H, W)` in [-1, 1] to `(B, n_out)`
+    **kwargs,  # `dropout`, and `width` for the small one and the U-Net
+) -> (
+    nn.Module
+):  # Maps `(B, c, H, W)` in [-1, 1] to `(B, n_out)`, the U-Net to `(B, n_out, H, W)`
     "The predictor `P` by name; `InputError` for an unknown one"
     return PREDICTORS[check_in('predictor', name, PREDICTORS)](c, n_out, **kwargs)
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WRITTEN', 'within', 'cases', 'gallery_pages', 'pair_pages', 'blanked', 'face_words', 'shown_arms', 'predicted_pages',
-           'class_figures', 'number_figures', 'curve_figures', 'context', 'render_page', 'write_tables', 'write_report',
-           'write_page']
+           'class_figures', 'number_figures', 'no_figures', 'mask_pages', 'curve_figures', 'context', 'render_page',
+           'write_tables', 'write_report', 'write_page']
 
 # %% ../../nbs/report/08_page.ipynb #c002
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .. import __version__
 from ..core import atomic, InputError, write_text
-from ..study.results import collect, read_gallery, subject_means
+from ..study.results import collect, read_gallery, read_masks, subject_means
 from duiit.report.figures import (
     beside,
     bias,
@@ -22,6 +22,7 @@ from duiit.report.figures import (
     calibrated,
     calibration,
     calibration_error,
+    capital,
     colour,
     colour_bar,
     confusion,
@@ -31,8 +32,10 @@ from duiit.report.figures import (
     forest,
     label_limits,
     labels,
+    mask_cell,
     matched,
     predicted,
+    region_key,
     slopes,
     strip,
     who,
@@ -63,6 +66,7 @@ from duiit.report.tables import (
     headline,
     leak_rows,
     left_words,
+    masks_table,
     missing_table,
     owners,
     planned_table,
@@ -246,7 +250,7 @@ def predicted_pages(
     each: int = 3,  # Figures on a page
 ) -> list:
     "Pages of two figures per arm and predictor, one above the other"
-    both = list((class_figures if v.classes else number_figures)(v, arms))
+    both = list(_figures[v.kind](v, arms))
     rows = [both[i : i + each] for i in range(0, len(both), each)]
     return [
         dict(
@@ -338,6 +342,61 @@ def number_figures(
         )
 
 
+def no_figures(
+    v: Basis,  # `Basis` of the study
+    arms,  # Table `arms`
+) -> list:
+    "Masks are looked at, see `mask_pages`"
+    return []
+
+
+_figures = dict(number=number_figures, mask=no_figures)
+_figures['class'] = class_figures
+
+
+def mask_pages(
+    v: Basis,  # `Basis` of the study
+    arms,  # The part of table `arms` to show
+    budget: int = 2_500_000,  # Characters that the pictures may take
+) -> list:  # Dicts title, caption, strips
+    "A page per subject: the image, its true mask, and the masks that every arm found"
+    from markupsafe import Markup
+
+    if not v.masks:
+        return []
+    shown = {}
+    for a in arms.itertuples():
+        for split in range(v.study['splits']):
+            path = Path(v.t['folder']) / 'runs' / a.run / f'split{split}' / 'masks.npz'
+            if path.is_file():
+                shown[a.arm] = (a, read_masks(path))
+                break
+    if not shown:
+        return []
+    _, first = next(iter(shown.values()))
+    pages = []
+    for number, subject in enumerate(first['subject'].tolist()):
+        cells = [mask_cell(first['image'][number], None, v.target['modality'])]
+        cells.append(mask_cell(first['image'][number], first['true'][number], 'true mask'))
+        for a, masks in shown.values():
+            at = np.flatnonzero(masks['subject'] == subject)
+            for predictor in a.reads.split(',') if len(at) else ():
+                found = masks[predictor][at[0]]
+                title = who(v.arms, a.arm, predictor)
+                cells.append(mask_cell(masks['image'][at[0]], found, title))
+        html = f'<figure class="strip"><div class="row">{"".join(cells)}</div></figure>'
+        pages.append((subject, html))
+    kept = within([(name, html) for name, html in pages], budget)
+    return [
+        dict(
+            title=str(name),
+            caption=f'{capital(region_key(v.masks))}.',
+            strips=[dict(worst=False, html=Markup(html))],
+        )
+        for name, html in kept
+    ]
+
+
 def curve_figures(
     v: Basis,  # `Basis` of the study
     arms,  # Table `arms`
@@ -423,10 +482,12 @@ def _results(v: Basis):
         ratio=f'{v.ratio:.2f}',
         differences=diffs if (C.n > 0).any() else None,
         planned=planned_table(v),
-        paper=paper_tables(v),
+        paper=[] if v.masks else paper_tables(v),
         paper_text=paper_words(v.study),
         sweep=sweep_section(v),
         predicted=predicted_pages(v, shown),
+        masks=masks_table(v, v.arms),
+        seen=mask_pages(v, shown),
         scores=scores_table(v),
         leaks=leak_rows(v),
         worst=worst_table(v, shown),
@@ -478,6 +539,7 @@ _contents = dict(
     comparisons='Comparisons',
     paper='The paper’s tables',
     sweep='Guidance sweep',
+    masks='Masks',
     predictions='Predictions',
     pictures='Translations',
     fidelity='Fidelity',
@@ -501,14 +563,19 @@ def context(
     "Everything in the report, computed from the tables"
     v = basis(t)
     view = _head(v) | _results(v) | _pictures(v, small) | _record(v)
-    absent = {
-        k
-        for k in ('paper', 'sweep', 'drift', 'probes', 'curves')
-        if not view[k] and not (k == 'probes' and view['left_out'])
-    } | ({'controls'} if not view['controls'] and not view['leaks'] else set())
+    absent = (
+        {'predictions' if v.masks else 'masks'}
+        | {
+            k
+            for k in ('paper', 'sweep', 'drift', 'probes', 'curves')
+            if not view[k] and not (k == 'probes' and view['left_out'])
+        }
+        | ({'controls'} if not view['controls'] and not view['leaks'] else set())
+    )
     view['contents'] = [(k, x) for k, x in _contents.items() if k not in absent]
     C = v.C[: len(v.study['contrasts'])]
-    numbers = {} if v.classes else dict(slopes=slopes(t['predictions']), drift=drifts(v))
+    of_numbers = v.kind == 'number'
+    numbers = dict(slopes=slopes(t['predictions']), drift=drifts(v)) if of_numbers else {}
     return view, dict(
         summary=v.S,
         contrasts=C,

@@ -11,7 +11,7 @@ import numpy as np, pandas as pd
 from scipy import stats as st
 from ..core import InputError, check_in
 from ..data.split import PUBLISHED
-from ..study.results import ERRORS, METRICS, class_columns, primary_in, subject_means
+from ..study.results import ERRORS, METRICS, kind_in, primary_in, subject_means
 
 # %% ../../nbs/report/01_stats.ipynb #c005
 def from_summary(
@@ -188,15 +188,16 @@ def subjects_needed(
 # %% ../../nbs/report/01_stats.ipynb #c043
 def subject_errors(
     predictions,  # Table `predictions`
-    metric: str = 'mse',  # `'mse'` or `'mae'`; of classes `'ce'`
+    metric: str = 'mse',  # `'mse'` or `'mae'`; of classes `'ce'`, of masks `'off'`
 ):  # Rows (cohort, subject), columns (arm, predictor, split): error, NaN where it was not tested
     "Every subject's error side by side; `InputError` if the metric is of another kind of label"
     check_in('metric', metric, ERRORS)
     means = subject_means(predictions)
-    of_classes = METRICS[metric].classes
-    if len(means) and of_classes != bool(class_columns(means)):
-        kind = 'classes' if of_classes else 'labels that are numbers'
-        raise InputError(f'metric={metric!r} is of {kind}, but these predictions are not')
+    if len(means) and METRICS[metric].of != kind_in(means):
+        raise InputError(
+            f'metric={metric!r} is of a {METRICS[metric].of}, but these predictions are '
+            f'of a {kind_in(means)}'
+        )
     means['error'] = ERRORS[metric](means)
     columns = ['arm', 'predictor', 'split']
     return means.pivot_table(index=['cohort', 'subject'], columns=columns, values='error')

@@ -193,7 +193,7 @@ def drifts(
 ):
     "The same of a study; empty for classes, as a drift is a difference of numbers"
     quality = v.t['quality']
-    return drift_scores(quality[:0] if v.classes else quality)
+    return drift_scores(quality if v.kind == 'number' else quality[:0])
 
 
 def drift_ratio(
@@ -319,12 +319,12 @@ def drift_section(
     if not len(D) and not measured:
         return None
     arms = owners(v.arms[v.arms.set != 'sweep'])
-    means = drift_means(quality[:0] if v.classes else quality)
+    means = drift_means(quality if v.kind == 'number' else quality[:0])
     ratios = [drift_ratio(v, D, source) for source in set(D.source)]
     ratio = max(ratios, default=v.ratio)
     return dict(
-        text='' if v.classes else v.study.get('judge', '').rstrip('.'),
-        table=None if v.classes else drift_table(v, D),
+        text=v.study.get('judge', '').rstrip('.') if v.kind == 'number' else '',
+        table=drift_table(v, D) if v.kind == 'number' else None,
         pages=paged(_drift_figures(v, means, arms)),
         shares=[_share_figure(quality, arms, region, ratio) for region in measured],
     )

@@ -8,7 +8,7 @@ __all__ = ['PAPER_COHORTS', 'PAPER_COUNTS', 'p_cell', 'between', 'strangers', 'a
            'contrasts_table', 'owners', 'fidelity', 'quality_table', 'fidelity_tables', 'planned_sizes',
            'planned_table', 'probes_wide', 'probe_rows', 'confused', 'probe_tables', 'left_words', 'label_cell',
            'cohorts_table', 'executed', 'notebook_cell', 'missing_table', 'provenance_table', 'provenance_notes',
-           'worst_subjects', 'worst_table', 'leak_rows']
+           'worst_subjects', 'worst_table', 'masks_table', 'leak_rows']
 
 # %% ../../nbs/report/04_tables.ipynb #c002
 import json
@@ -19,6 +19,10 @@ import numpy as np, pandas as pd
 from duiit.study.results import (
     class_columns,
     classes_of,
+    confusions_of,
+    dice_of,
+    iou_of,
+    kind_in,
     ERRORS,
     METRICS,
     metrics_of,
@@ -265,6 +269,8 @@ def class_words(
     v,  # `Basis` of the study
 ) -> str:
     "How scores of classes are to be read, or an empty text"
+    if v.masks:
+        return ' Dice: twice the pixels that are right over the sum of those that are there and those that were found, mean over classes; a subject’s slices count as one image.'
     if not v.classes:
         return ''
     return f" Cross-entropy: minus the logarithm of the true class’s probability; knowing nothing but that there are {len(v.classes)} classes costs {np.log(len(v.classes)):.2f} nats. AUROC: 0.5 is chance{'' if len(v.classes) == 2 else ', the mean over classes, each against the rest'}; splits that lack a class have none."
@@ -272,7 +278,7 @@ def class_words(
 # %% ../../nbs/report/04_tables.ipynb #c012
 def slope_cells(v: Basis):  # (heading or None, function of (arm, predictor) that gives a cell)
     "The slope of prediction minus label, for labels that are numbers"
-    if v.classes:
+    if v.kind != 'number':
         return None, None
     b = slopes(v.t['predictions']).groupby(['arm', 'predictor']).slope.agg(['mean', 'std'])
     return (
@@ -285,7 +291,7 @@ def scores_table(
     v: Basis,  # `Basis` of the study
 ):
     "Every score of every arm"
-    keys = [(u, m) for m in metrics_of(v.classes) for u in ('subject', 'slice')]
+    keys = [(u, m) for m in metrics_of(v.kind) for u in ('subject', 'slice')]
     dec, (slope_head, slope_cell) = {k: precision(v, *k) for k in keys}, slope_cells(v)
     rows = [
         [
@@ -651,7 +657,7 @@ def probe_tables(
             else probe_rows(v, p)
         )
 
-    left = {'features'} | (_number_probes if v.classes else set())
+    left = {'features'} | (set() if v.kind == 'number' else _number_probes)
     return [known.get(p, other)(p) for p in dict.fromkeys(v.t['probes'].probe) if p not in left]
 
 
@@ -895,7 +901,8 @@ def worst_subjects(
 ):  # Their rows, largest error first: `error` (of classes the cross-entropy), its `size`; `all_arms`: mean size over all arms on this subject and split
     "The subjects with the largest error of every arm, over splits"
     s = subject_means(predictions)
-    s['error'] = ERRORS['ce'](s) if class_columns(s) else s.prediction - s.label
+    kind = kind_in(s)
+    s['error'] = s.prediction - s.label if kind == 'number' else ERRORS[metrics_of(kind)[0]](s)
     s['size'] = s.error.abs()
     s['all_arms'] = s.groupby(['split', 'cohort', 'subject'])['size'].transform('mean')
     return (
@@ -905,12 +912,39 @@ def worst_subjects(
     )
 
 
+def _worst_masks(v, arms, w):
+    "The worst subjects of a study of masks: Dice of every region"
+    rows, each = [], dice_of(w)
+    w = w.assign(**{f'dice_{name}': each[:, k] for k, name in enumerate(v.masks)})
+    for a, p in rows_of(arms):
+        for r in w[(w.arm == a.arm) & (w.predictor == p)].itertuples():
+            rows.append(
+                [
+                    arm_cell(a, p),
+                    cell(r.subject, cls='code'),
+                    number_cell(r.split, 0),
+                    *(number_cell(getattr(r, f'dice_{name}'), 3) for name in v.masks),
+                    number_cell(1 - r.all_arms, 3),
+                ]
+            )
+    heads = [f'Dice, {name}#' for name in v.masks]
+    return table(
+        'worst',
+        'The three subjects that each arm segments worst, over all splits.',
+        ['Arm', 'Subject', 'Split#', *heads, 'Mean Dice of all arms#'],
+        rows,
+        w,
+    )
+
+
 def worst_table(
     v: Basis,  # `Basis` of the study
     arms,  # Table `arms`
 ):
     "The worst subjects for readers"
     w, rows = (worst_subjects(v.t['predictions'][v.t['predictions'].arm.isin(arms.arm)]), [])
+    if v.masks:
+        return _worst_masks(v, arms, w)
     d, (n, u), names = decimals(w['size']), v.label, v.classes
     said = (
         (
@@ -954,6 +988,58 @@ def worst_table(
     head = ['Arm', 'Subject', 'Split#', *head]
     return table(
         'worst', 'The three subjects that each arm reads worst, over all splits.', head, rows, w
+    )
+
+# %% ../../nbs/report/04_tables.ipynb #n402
+def _confused_with(counts, names):
+    "The mistake that costs most pixels, in words"
+    wrong = counts.sum(0)
+    np.fill_diagonal(wrong, 0)
+    true, found = np.unravel_index(wrong.argmax(), wrong.shape)
+    share = wrong[true, found] / counts.sum()
+    every = ('background', *names)
+    return f'{share:.1%} of the pixels are {every[true]} taken for {every[found]}'
+
+
+def masks_table(
+    v: Basis,  # `Basis` of the study
+    arms,  # Table `arms`
+):
+    "Dice and IoU of every region for every arm; `None` where no mask is predicted"
+    if not v.masks:
+        return None
+    s, rows, flat = subject_means(v.t['predictions']), [], []
+    for a, p in rows_of(arms):
+        mine = s[(s.arm == a.arm) & (s.predictor == p)]
+        if not len(mine):
+            continue
+        dice, iou = dice_of(mine), iou_of(mine)
+        row = [arm_cell(a, p), number_cell(mine.subject.nunique(), 0)]
+        for k, name in enumerate(v.masks):
+            low, high = np.nanmin(dice[:, k]), np.nanmax(dice[:, k])
+            row.append(
+                number_cell(np.nanmean(dice[:, k]), 3, f'{num(low, 3)} to {num(high, 3)}')
+            )
+            row.append(number_cell(np.nanmean(iou[:, k]), 3))
+            flat.append(
+                dict(
+                    arm=a.arm,
+                    predictor=p,
+                    region=name,
+                    dice=np.nanmean(dice[:, k]),
+                    least=low,
+                    largest=high,
+                    iou=np.nanmean(iou[:, k]),
+                )
+            )
+        rows.append([*row, cell(_confused_with(confusions_of(mine), v.masks), cls='text')])
+    heads = [f'{kind} {name}#' for name in v.masks for kind in ('Dice,', 'IoU,')]
+    return table(
+        'masks',
+        f'Masks of {v.part} subjects: mean over subjects and splits; below it the least and the largest subject.',
+        ['Arm', 'Subjects#', *heads, 'Largest mistake'],
+        rows,
+        pd.DataFrame(flat),
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c036

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['ALPHA', 'decimals', 'num', 'count', 'pvalue', 'short_p', 'cell', 'number_cell', 'mean_sd', 'csv_uri', 'table',
            'figure', 'ends', 'paged', 'outcome', 'sentence', 'count_outcomes', 'sweep_words', 'answer', 'Basis',
-           'part_of', 'basis', 'undeclared', 'sweep_pools', 'sweep_contrasts', 'leak_words', 'phantom_words',
-           'data_words', 'scored_words', 'question', 'kind_words', 'splits_words', 'done_words']
+           'what_is_predicted', 'part_of', 'basis', 'undeclared', 'sweep_pools', 'sweep_contrasts', 'leak_words',
+           'phantom_words', 'data_words', 'scored_words', 'question', 'kind_words', 'splits_words', 'done_words']
 
 # %% ../../nbs/report/03_words.ipynb #c002
 import base64, json
 from dataclasses import dataclass
 from functools import cached_property
 import numpy as np, pandas as pd
-from ..study.results import classes_of, METRICS, metrics_of, primary
+from ..study.results import METRICS, classes_of, kind_of, masks_of, metrics_of, primary
 from .stats import contrasts, holm, split_ratio, summarise
 from .figures import shares_subjects, swept, score_unit, who
 
@@ -413,6 +413,14 @@ class Basis:
         return classes_of(self.study)
 
     @property
+    def masks(self):
+        return masks_of(self.study)
+
+    @property
+    def kind(self):
+        return kind_of(self.study)
+
+    @property
     def metric(self):
         return primary(self.study)
 
@@ -425,16 +433,16 @@ class Basis:
         return [
             ('subject', self.metric),
             ('slice', self.metric),
-            *(('subject', m) for m in metrics_of(self.classes) if not METRICS[m].lower),
+            *(('subject', m) for m in metrics_of(self.kind) if not METRICS[m].lower),
         ]  # of the tables of arms: the error, then scores of which more is better
 
     @property
     def unit(self):
-        return '' if self.classes else self.target['label_unit']
+        return self.target['label_unit'] if self.kind == 'number' else ''
 
     @property
     def label(self):
-        return self.target['label_name'], self.unit
+        return what_is_predicted(self.study), self.unit
 
     @property
     def part(self):
@@ -449,6 +457,16 @@ class Basis:
         return self.ratio == 0  # every split has target subjects of its own
 
 # %% ../../nbs/report/03_words.ipynb #c024
+def what_is_predicted(
+    study,  # Content of `study.json`
+) -> str:
+    "The label's name, or the regions of a mask"
+    regions = masks_of(study)
+    if regions:
+        return f'masks of {" and ".join(regions)}'
+    return study['cohorts'][study['target']]['label_name']
+
+
 def part_of(
     study,  # Content of `study.json`
 ) -> str:
@@ -603,12 +621,16 @@ def question(
     names = [c[s]['modality'] for s in study['sources']]
     if arms is not None and (arms.set == 'sweep').all():
         return f"Does any form of guidance help to predict {t['label_name']} from {t['modality']} and translated {' and '.join(names)} images?"
-    return f"Do translated {' and '.join(names)} images help to predict {t['label_name']} from {t['modality']}?"
+    predicted = what_is_predicted(study)
+    if arms is not None and len(arms) and (arms.set == 'unlabelled').sum() > len(arms) / 2:
+        return f"How well are {predicted} of {t['modality']} predicted without a single label of {t['modality']}?"
+    return f"Do translated {' and '.join(names)} images help to predict {predicted} from {t['modality']}?"
 
 
 def kind_words(by: str) -> str:  # `10 splits ...`
     return {
         'block': 'of subjects of their own',
+        'blind': 'by subject, without a look at labels',
         'counts': 'by slice, in the published counts',
     }.get(by, f'by {by}')
 

@@ -37,6 +37,8 @@ _code = (
     'models/augment',
     'models/predictor',
     'models/translator',
+    'models/diffusion',
+    'models/segmenter',
     'models/judge',
     'study/prepare',
     'study/training',
@@ -134,6 +136,7 @@ def identity(
     "A hash of everything that determines a run's result: two runs with one identity are the same run"
     what = dict(
         stages=repr(arm.stages),
+        predicts=study.predicts,
         preset=repr(preset_of(study, arm)),
         by=[study.by, arm.by],
         split=[index, study.seed, *study.fractions],
@@ -222,7 +225,8 @@ def declare(
         fractions=list(study.fractions),
         seed=study.seed,
         recipe=asdict(preset_of(study)),
-        cohorts={n: describe(c) for n, c in cs.items()},
+        cohorts={n: describe(c, study.predicts == 'mask') for n, c in cs.items()},
+        predicts=study.predicts,
         scored=study.scored,
         judge=judge.about if judge else '',
         arms=arm_rows(study, cs[study.target]),
@@ -323,6 +327,7 @@ def shared_names(cohorts: dict) -> list:  # Sentences; empty if no name is in tw
 
 def describe(
     c: Cohort,  # The cohort
+    masks: bool = False,  # Whether its regions are what is predicted
 ) -> dict:
     "A cohort in the words of the report"
     s, m = c.subjects.label, c.meta
@@ -338,6 +343,7 @@ def describe(
         n_subjects=len(s),
         size=list(c.images.shape[1:]),
         classes=m['label_classes'],
+        masks=list(m['regions']) if masks else None,
         label_name=m['label_name'],
         label_unit=m['label_unit'],
         label_mean=round(float(s.mean()), 2),

@@ -27,9 +27,22 @@ from ..models.translator import pools_of
 from ..models.judge import alone
 from .arms import arms_of, runs_of, Study
 from .results import ident_of, is_current, write_failure, write_run
-from .prepare import check_networks, encoded, load_cohorts, prepare
+from duiit.study.prepare import (
+    check_networks,
+    encoded,
+    generator_of,
+    load_cohorts,
+    prepare,
+    without_target_labels,
+)
 from .training import perform, predictor_steps, Run
-from .evaluate import predictions_of, probes_of, quality_of, translated_slices
+from duiit.study.evaluate import (
+    masks_shown,
+    predictions_of,
+    probes_of,
+    quality_of,
+    translated_slices,
+)
 from .declare import declare, identity, inputs_of
 
 # %% ../../nbs/study/07_runs.ipynb #c005
@@ -120,7 +133,9 @@ def save_nets(
             label=dict(
                 name=meta['label_name'], unit=meta['label_unit'], classes=meta['label_classes']
             ),
-            generator=run.preset.generator,
+            generator=generator_of(arm.stages[0], run.preset)
+            if units
+            else run.preset.generator,
             predictors={n: run.made[n] for n in run.predictors},
             units={s: unit for unit, sources in units.items() for s in sources},
             standard=asdict(run.data.standard),
@@ -163,7 +178,8 @@ def fit(
     arm = arms_of(study)[folder.parent.name]
     cohorts = cohorts or load_cohorts(study)
     check_networks(study, arm, cohorts[study.target].images.shape[1:])
-    data, device = prepare(study, split, cohorts, by=arm.by), device or default_device()
+    data = without_target_labels(study, arm, prepare(study, split, cohorts, by=arm.by))
+    device = device or default_device()
     truths = {n: t for n, (_, t, _) in data.truths.items()}
     ident = identity(study, arm, split, inputs_of(study, cohorts, truths, data.judge, split))
     if progress is True:
@@ -283,6 +299,6 @@ def finish(
         seconds=round(time.perf_counter() - t0, 1),
         peak_mb=round(peak_mb()),
     )
-    write_run(run.folder, row | cost, gallery, **tables)
+    write_run(run.folder, row | cost, gallery, masks_shown(run), **tables)
     for left in (*run.folder.glob('checkpoint-*.pt'), *run.folder.glob('pulse.json')):
         left.unlink()

@@ -78,12 +78,14 @@ def perform(
 
 @perform.register
 def _(stage: FitTranslator, run: Run):
-    standard = run.data.standard
+    standard, (images, known) = run.data.standard, run.target
+    if not stage.target_labels:  # what is not handed over cannot be read
+        known = torch.zeros_like(known)
     trained, history = fit_translator(
         stage,
         run.preset,
         {name: source_set(stage, run, name) for name in stage.sources},
-        run.target,
+        (images, known),
         standard.scale,
         *run.key,
         device=run.device,
@@ -213,16 +215,16 @@ def training_sets(
 def _(stage: FitPredictor, run: Run):
     if stage.policy == 'searched' and not run.policy:
         run.policy = searched_policy(stage, run)
-    sets, key = training_sets(stage, run), (*run.key, 'refit')
+    sets, key = training_sets(stage, run), (*run.key, stage.name)
     predictor = dict(stage.predictor) or run.preset.predictor
     task = make_task(stage.task, predictor, len(sets), run, *key)
-    run.made['refit'] = predictor | dict(n_out=task.heads(len(sets)) * task.width)
+    run.made[stage.name] = predictor | dict(n_out=task.heads(len(sets)) * task.width)
     if stage.warm:
-        task.net = run.predictors['refit']
+        task.net = run.predictors[stage.name]
         key = (*key, 'warm')
     losses = train(task, sets, run, stage.share, *key)
-    run.predictors['refit'] = task.net
-    name = 'refit'
+    run.predictors[stage.name] = task.net
+    name = stage.name
     if stage.share != 1:
         name = 'fine-tuning' if stage.warm else 'pretraining'
     for start in range(0, len(losses), 10):
