@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STRAY', 'PICTURES', 'MICROMETRES', 'read_mask', 'at_pixel_size', 'at_size', 'Micrograph', 'read_micrograph',
-           'micrographs']
+           'micrographs', 'squares', 'squares_cohort']
 
 # %% ../../nbs/data/10_micrographs.ipynb #c002
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np, torch
 import torch.nn.functional as tf
 from ..core import InputError, check_in, read_json
+from .cohort import Cohort
 from .images import read_image
 from .microscopy import MASKS
 
@@ -188,3 +189,71 @@ def micrographs(
     if notes is not None and 0 < len(masks) < len(files):
         notes.append(f'{folder}: {len(files) - len(masks)} of {len(files)} images have no mask')
     return found
+
+# %% ../../nbs/data/10_micrographs.ipynb #n902
+def squares(
+    image: np.ndarray,  # `(H, W)` standardised
+    mask: np.ndarray,  # `(H, W)`
+    size: int,  # Sides of what is returned, px
+) -> tuple:  # Images `(n, size, size)` and masks `(n, size, size)`
+    "An image and its mask, cut into squares beside each other; what is left over at the end is not used"
+    high, wide = (length // size for length in image.shape)
+
+    def cut(whole):
+        used = whole[: high * size, : wide * size]
+        rows = used.reshape(high, size, wide, size).swapaxes(1, 2)
+        return rows.reshape(-1, size, size)
+
+    return cut(image), cut(mask)
+
+
+def _stretched(image):
+    "Greys from 0 to 255, the outer hundredths cut off"
+    low, high = np.percentile(image, (1, 99))
+    return 255 * ((image - low) / max(high - low, 1e-6)).clip(0, 1)
+
+
+def squares_cohort(
+    found: list,  # `Micrograph`s with masks
+    name: str,  # Of the cohort
+    pixel_um: float = 0.15,  # Pixel size to which all are brought, micrometres
+    size: int = 64,  # Sides of the squares, px
+    modality: str = 'SEM',  # Of the microscope
+    names: tuple = MASKS,  # Of the classes in masks
+) -> Cohort:
+    "Micrographs as labelled slices; `InputError` for one without a mask or smaller than a square"
+    pictures, masks, owners = [], [], []
+    for one in found:
+        if one.mask is None:
+            raise InputError(
+                f'{one.path}: no mask. A study scores what it predicts: give every image a mask, '
+                'or use duiit pseudo-label, which needs none'
+            )
+        grey = at_pixel_size(one.image, one.pixel_um, pixel_um)
+        if min(grey.shape) < size:
+            raise InputError(
+                f'{one.path}: {grey.shape[0]} x {grey.shape[1]} px at {pixel_um:g} micrometres, '
+                f'squares have {size} px. Take smaller squares, or leave it out'
+            )
+        cut = squares(_stretched(grey), at_size(one.mask, grey.shape), size)
+        pictures.append(cut[0])
+        masks.append(cut[1])
+        owners += [one.subject] * len(cut[0])
+    masks = np.concatenate(masks)
+    return Cohort.from_arrays(
+        np.concatenate(pictures),
+        owners,
+        100 * (masks == 2).mean((1, 2)),
+        region_maps=masks,
+        name=name,
+        modality=modality,
+        unit='grey',
+        window=[0, 255],
+        spacing_mm=pixel_um / 1000,
+        label_name='axon share',
+        label_unit='%',
+        label_of='slice',
+        label_range=[0, 100],
+        regions=list(names),
+        notes=f'Squares of {len(found)} micrographs, brought to {pixel_um:g} micrometres a pixel.',
+    )

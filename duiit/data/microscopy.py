@@ -8,6 +8,7 @@ __all__ = ['MASKS', 'LOOKS', 'RANGES', 'DENSE', 'SHIFTED', 'Fibres', 'outline', 
 
 # %% ../../nbs/data/09_microscopy.ipynb #c002
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -250,33 +251,48 @@ def random_look(
 SHIFTED = Fibres(diameter=(20.0, 36.0), share=(0.30, 0.50), g=(0.66, 0.78))
 
 
+def _look_of(look):
+    "A function of a scene's key that gives its look"
+    if isinstance(look, Look):
+        return lambda *key: look
+    if look.startswith('any '):
+        return partial(random_look, look.removeprefix('any '))
+    fixed = LOOKS[check_in('look', look, LOOKS)]
+    return lambda *key: fixed
+
+
 def microscopy_cohort(
-    look,  # A key of `LOOKS`, or a `Look`
+    look,  # A key of `LOOKS`, a `Look`, or `'any sem'`: each scene has a look drawn from `RANGES`
     subjects: int = 16,  # Specimens
     scenes: int = 4,  # Images of each
     seed: int = 0,  # Another one gives other specimens
     size: int = 128,  # Pixels along each side
     fibres: Fibres = Fibres(),  # What they are made of
     pixel_um: float = 0.1,  # Size of a pixel, micrometres
+    negative: bool = False,  # Whether black and white are exchanged
+    truth: str = None,  # Folder of the same scenes as the target's microscope shows them
 ) -> Cohort:
     "Computed images with their masks; its label is the share of axons, in percent"
     name = look if isinstance(look, str) else 'own look'
-    look = LOOKS[check_in('look', look, LOOKS)] if isinstance(look, str) else look
+    seen_by = _look_of(look)
     pictures, masks, owners = [], [], []
     for subject in range(subjects):
         for number in range(scenes):
             scene = make_scene(seed, subject, number, size=size, fibres=fibres)
-            pictures.append(render(scene, look, seed, subject, number))
+            key = (seed, subject, number)
+            grey = render(scene, seen_by(*key), *key)
+            pictures.append(255 - grey if negative else grey)
             masks.append(scene.mask)
-            owners.append(f'{name}{subject:03d}')
+            owners.append(f'specimen {seed}-{subject:03d}')
     masks = np.stack(masks)
+    modality = name.upper().replace('_', ' ') + ', negative' * negative
     return Cohort.from_arrays(
         np.stack(pictures),
         owners,
         100 * (masks == 2).mean((1, 2)),
         region_maps=masks,
         name=name,
-        modality=name.upper().replace('_', ' '),
+        modality=modality,
         unit='grey',
         window=[0, 255],
         spacing_mm=pixel_um / 1000,
@@ -286,5 +302,6 @@ def microscopy_cohort(
         label_range=[0, 100],
         phantom=True,
         regions=list(MASKS),
+        truth=truth,
         notes='Computed scenes, not tissue.',
     )

@@ -249,9 +249,9 @@ def _resnet50(*args, **kwargs):
 
 def _unet(c, n_out, **kwargs):
     "A class for every pixel; its lesson comes later"
-    from duiit.models.segmenter import Segmenter
+    from duiit.models.segmenter import Segmenter, Standardised
 
-    return Segmenter(n_out, **kwargs)
+    return nn.Sequential(Standardised(), Segmenter(n_out, **kwargs))
 
 
 def _diffusion(**kwargs):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MARGIN', 'Segmenter', 'mask_loss', 'dice', 'overlap', 'outline_of', 'outline_score', 'mask_scores', 'standardised',
-           'moved', 'other_greys', 'fit_segmenter', 'in_tiles', 'segmented']
+           'Standardised', 'moved', 'other_greys', 'fit_segmenter', 'in_tiles', 'segmented']
 
 # %% ../../nbs/models/08_segmenter.ipynb #c002
 import math
@@ -138,6 +138,16 @@ def standardised(
     mean = images.mean((1, 2, 3), keepdim=True)
     spread = images.std((1, 2, 3), keepdim=True, correction=0)
     return (images - mean) / spread.clamp(min=1e-6)
+
+
+class Standardised(nn.Module):
+    "The same as a layer, for a segmenter that stands where a predictor of labels may stand"
+
+    def forward(
+        self,
+        x: Tensor,  # `(B, 1, H, W)` in any unit
+    ) -> Tensor:  # `(B, 1, H, W)`
+        return standardised(x)
 
 
 def moved(

@@ -717,6 +717,37 @@ _many, _blocks = (
     dict(ct=600, held=200),
     dict(by='block', fractions=(0.02, 0.01, 0.07)),
 )  # ten blocks of 60 CT subjects
+_twins = ('cyclegan-mri', 'mix-ct-mri', 'mix-ct-mri-detached')
+_diffusions = ('syndiff-mri', 'mix-ct-mri-syndiff', 'mix-ct-mri-syndiff-detached')
+
+
+def _paths_from(source, endings):
+    "Names of both paths, detached and guided, by translators"
+    both = [ending + how for ending in endings for how in ('', '-guided')]
+    return tuple(f'{path}-{source}{ending}' for ending in both for path in ('tutor', 'adapt'))
+
+
+_masked = (
+    *(f'none-{name}' for name in ('tem', 'tem_negative', 'sem_looks')),
+    *_paths_from('tem', PATHS.values()),
+    'pure-sem',
+)
+_common = dict(subjects=40, scenes=4, size=64, pixel_um=0.15)
+_scenes = dict(
+    tem=_common | dict(look='tem', seed=1, truth='../tem_sem'),
+    tem_sem=_common | dict(look='sem', seed=1),
+    tem_negative=_common | dict(look='tem', seed=1, negative=True),
+    sem_looks=_common | dict(look='any sem', seed=2),
+)
+_target = _common | dict(look='sem', seed=3)
+_mask_study = dict(
+    predicts='mask',
+    splits=2,
+    by='blind',
+    fractions=(0.3, 0.1, 0.6),
+    change=dict(predictor=dict(name='unet', width=16), lr_predictor=3e-3),
+    full=dict(splits=5),
+)
 STUDIES = {
     s.name: s
     for s in [
@@ -780,6 +811,48 @@ STUDIES = {
             fractions=(0.6, 0.1, 0.3),
             make={'scans': dict(size=96)},
             change=dict(steps=500),
+        ),
+        Study(
+            'phantom-diffusion',
+            'data/cohorts/phantom',
+            sources=('mri',),
+            arms=('pure-ct', 'constant', *_twins, *_diffusions, 'bound-mri'),
+            **_blocks,
+            make={'phantom': _many},
+            judge='ct_held',
+            full=dict(splits=10),
+        ),
+        Study(
+            'phantom-unlabelled',
+            'data/cohorts/phantom',
+            sources=('mri',),
+            arms=('none-mri', *_paths_from('mri', ('',)), 'pure-ct', 'constant'),
+            by='blind',
+            fractions=(0.1, 0.05, 0.85),
+            make={'phantom': _many},
+            judge='ct_held',
+            full=dict(splits=5, arms=(), sets=('unlabelled',)),
+        ),
+        Study(
+            'pseudo-labels',
+            'data/cohorts/pseudo-labels',
+            target='sem',
+            sources=('tem', 'tem_negative', 'sem_looks'),
+            arms=_masked,
+            make={'microscopy': _scenes | dict(sem=_target)},
+            **_mask_study,
+        ),
+        Study(
+            'pseudo-labels-sem',
+            'data/cohorts/pseudo-labels-sem',
+            target='sem',
+            sources=('tem', 'tem_negative', 'sem_looks'),
+            arms=_masked,
+            make=dict(
+                microscopy=_scenes,
+                micrographs=dict(sem=dict(raw='data/raw/axon-sem', size=64)),
+            ),
+            **_mask_study | dict(fractions=(0.4, 0.2, 0.4)),
         ),
     ]
 }

@@ -173,7 +173,29 @@ def _scans(study, progress):
         real_cohorts(args.pop('raw', 'data/raw/real'), study.cohorts, **args)
 
 
-MAKERS = {'phantom': _phantom, 'scans': _scans}
+def _microscopy(study, progress):
+    from duiit.data.microscopy import DENSE, microscopy_cohort
+
+    for name, how in study.make['microscopy'].items():
+        if not (Path(study.cohorts) / name / 'cohort.json').exists():
+            try:
+                made = microscopy_cohort(**dict(fibres=DENSE) | how)
+            except TypeError as e:
+                raise InputError(f"study {study.name!r}: microscopy: {name}: {e}") from None
+            made.save(Path(study.cohorts) / name)
+
+
+def _micrographs(study, progress):
+    from duiit.data.micrographs import micrographs, squares_cohort
+
+    for name, how in study.make['micrographs'].items():
+        if not (Path(study.cohorts) / name / 'cohort.json').exists():
+            args = dict(how)
+            found = micrographs(args.pop('raw'))
+            squares_cohort(found, name, **args).save(Path(study.cohorts) / name)
+
+
+MAKERS = dict(phantom=_phantom, scans=_scans, microscopy=_microscopy, micrographs=_micrographs)
 
 # %% ../../nbs/study/06_declare.ipynb #c009
 def make_cohorts(
