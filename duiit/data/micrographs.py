@@ -210,7 +210,7 @@ def squares(
 def _stretched(image):
     "Greys from 0 to 255, the outer hundredths cut off"
     low, high = np.percentile(image, (1, 99))
-    return 255 * ((image - low) / max(high - low, 1e-6)).clip(0, 1)
+    return (255 * ((image - low) / max(high - low, 1e-6)).clip(0, 1)).round()
 
 
 def squares_cohort(

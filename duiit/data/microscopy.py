@@ -280,7 +280,7 @@ def microscopy_cohort(
         for number in range(scenes):
             scene = make_scene(seed, subject, number, size=size, fibres=fibres)
             key = (seed, subject, number)
-            grey = render(scene, seen_by(*key), *key)
+            grey = render(scene, seen_by(*key), *key).round()
             pictures.append(255 - grey if negative else grey)
             masks.append(scene.mask)
             owners.append(f'specimen {seed}-{subject:03d}')

@@ -23,6 +23,8 @@ class FitTranslator:
     translator: str = 'cyclegan'
     # Whether `P` learns from the target's labels, too; without them it learns from translations
     target_labels: bool = True
+    # Whether the negative of the source is tried, too, and what trains better goes on
+    tries_negative: bool = False
     # `'attached'`: the predictor's gradient reaches `G`; `'detached'`: it does not
     guidance: str = 'attached'
     # lambda of eq. 3, on the label scale below

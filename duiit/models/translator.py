@@ -7,7 +7,7 @@ __all__ = ['UNITS', 'GUIDE_DECAY', 'adversarial', 'discriminate', 'guide', 'guid
            'Replay', 'frozen', 'translation_terms', 'standardised', 'seen_by', 'Labelled', 'prediction_terms', 'Step',
            'judge', 'Joint', 'balanced', 'predict_beside', 'add_terms', 'average', 'generator_terms',
            'discriminator_terms', 'joint_step', 'rate', 'Sampler', 'state_of', 'restore', 'read_checkpoint',
-           'check_finite', 'copy_net', 'translators', 'apply_net', 'settle', 'fit_translator']
+           'check_finite', 'Turned', 'copy_net', 'translators', 'apply_net', 'settle', 'fit_translator']
 
 # %% ../../nbs/models/05_translator.ipynb #c002
 import copy, time
@@ -666,6 +666,25 @@ def check_finite(
         )
 
 # %% ../../nbs/models/05_translator.ipynb #c053
+class Turned(nn.Module):
+    "A generator between one side and the negative of the other"
+
+    def __init__(
+        self,
+        net: nn.Module,  # The generator
+        before: bool,  # Whether its input is turned into a negative; otherwise its output
+    ):
+        super().__init__()
+        self.net, self.before = net, before
+
+    def forward(
+        self,
+        x: Tensor,  # `(B, C, H, W)` in [-1, 1]
+        **how,  # For generators that can be told more
+    ) -> Tensor:  # `(B, C, H, W)`
+        return self.net(-x, **how) if self.before else -self.net(x, **how)
+
+
 def copy_net(
     net: nn.Module,  # Any network
 ) -> nn.Module:
@@ -777,7 +796,7 @@ def fit_translator(
     device: str = 'cpu',  # Where it trains
     checkpoint: Path = None,  # File to save to now and then, and to go on from
     every: float = 30.0,  # Seconds between checkpoints
-    stop: int = None,  # Pause after this many steps, with a checkpoint
+    stop: int = None,  # Pause at the first row of the history from this step on, with a checkpoint
     predictor: bool = True,  # Whether to train `P` beside the translator
     classes: int = 0,  # How many the label has, 0 where it is a number
     log: int = 10,  # Steps per row of the history
@@ -796,8 +815,10 @@ def fit_translator(
     ident = digest(repr((stage, preset, key, sd, classes)), _parts_of(source, target))
     saved = _Checkpoint(checkpoint, ident, every)
     history, sums = saved.resume(j), {}
+    # a pause comes with a row of the history, so that what follows is what would have followed
+    end = min(-(-stop // log) * log, steps) if stop else steps
     with torch.random.fork_rng(devices=[]):
-        while j.step < steps:
+        while j.step < end:
             add_terms(sums, _one_step(j, sample, steps, sd, precision))
             if j.step % log and j.step != steps:
                 continue
@@ -810,10 +831,7 @@ def fit_translator(
                 progress(j.step, steps)
             if track:
                 track(j.step, row)
-            paused = bool(stop and j.step >= stop)
-            saved.save(j, history, paused or j.step == steps)
-            if paused:
-                break
+            saved.save(j, history, j.step == end)
         if predictor and j.step == steps:
             settle(j, sample)
     return j, history

@@ -326,7 +326,12 @@ def _paths(T, s, translator, guidance, ending):
     soft = dict(guide='average', noise=0.05) if translator == 'syndiff' else {}
     stages = (
         FitTranslator(
-            (s,), translator=translator, target_labels=False, guidance=guidance, **soft
+            (s,),
+            translator=translator,
+            tries_negative=True,
+            target_labels=False,
+            guidance=guidance,
+            **soft,
         ),
         FitPredictor(('translated',), (s,)),
         FitPredictor(('source',), (s,), back=True),
@@ -745,7 +750,7 @@ _mask_study = dict(
     splits=2,
     by='blind',
     fractions=(0.3, 0.1, 0.6),
-    change=dict(predictor=dict(name='unet', width=16), lr_predictor=3e-3),
+    change=dict(predictor=dict(name='unet', width=8), lr_predictor=3e-3),
     full=dict(splits=5),
 )
 STUDIES = {

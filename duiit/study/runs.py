@@ -23,7 +23,7 @@ from duiit.core import (
     write_json,
 )
 from ..models.predictor import default_device, precision_of
-from ..models.translator import pools_of
+from ..models.translator import Turned, pools_of
 from ..models.judge import alone
 from .arms import arms_of, runs_of, Study
 from .results import ident_of, is_current, write_failure, write_run
@@ -138,6 +138,7 @@ def save_nets(
             else run.preset.generator,
             predictors={n: run.made[n] for n in run.predictors},
             units={s: unit for unit, sources in units.items() for s in sources},
+            negative=any(isinstance(G, Turned) for G, _ in run.generators.values()),
             standard=asdict(run.data.standard),
         ),
     )

@@ -21,7 +21,7 @@ from ..models.nets import GENERATORS, make_predictor
 from ..models.predictor import predict_labels, Standard
 from .prepare import encoded
 from .runs import LOOKS, looks
-from ..models.translator import apply_net
+from ..models.translator import Turned, apply_net
 
 # %% ../../nbs/study/08_serve.ipynb #c007
 NEEDED = ('cohorts', 'generator', 'label', 'predictors', 'standard', 'target', 'units')
@@ -334,11 +334,21 @@ def translate_images(
     saved, images = saved_run(run), open_images(images, **known)
     source = _source_of(saved, source, images, run)
     z, notes = _ready(saved, source, images, run)
-    kind = GENERATORS[check_in('generator', saved['generator']['kind'], GENERATORS)]
-    form = {k: v for k, v in saved['generator'].items() if k != 'kind'}
-    G = load_net(run, f"G.{saved['units'][source]}", lambda: kind(**form))
+    G = _translator(run, saved, 'G', source)
     target = saved['cohorts'][saved['target']]
     return Norm(*target['window']).decode(apply_net(G, z)[:, 0].numpy()), notes
+
+
+def _translator(run, saved, name, source):
+    "`G` or `F` of a run, in evaluation mode"
+    form = dict(saved['generator'])
+    kind = GENERATORS[check_in('generator', form.pop('kind'), GENERATORS)]
+
+    def make():
+        net = kind(**form)
+        return Turned(net, name == 'G') if saved.get('negative') else net
+
+    return load_net(run, f"{name}.{saved['units'][source]}", make)
 
 
 def translate(
@@ -365,6 +375,8 @@ def predict_images(
     form = saved['predictors'][check_in('predictor', predictor, saved['predictors'])]
     z, notes = _ready(saved, saved['target'], images, run)
     P = load_net(run, f'P.{predictor}', lambda: make_predictor(**form))
+    if predictor == 'adapted':  # it reads the target after its way back to the source
+        z = apply_net(_translator(run, saved, 'F', next(iter(saved['units']))), z)
     labels = predict_labels(P, z, Standard(**saved['standard']))
     beyond = odd_labels(labels, saved) if labels.ndim == 1 else [''] * len(labels)
     return labels, [first or second for first, second in zip(notes, beyond)]
