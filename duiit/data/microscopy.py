@@ -283,7 +283,7 @@ def microscopy_cohort(
             grey = render(scene, seen_by(*key), *key).round()
             pictures.append(255 - grey if negative else grey)
             masks.append(scene.mask)
-            owners.append(f'specimen {seed}-{subject:03d}')
+            owners.append(f'{"negative " * negative}specimen {seed}-{subject:03d}')
     masks = np.stack(masks)
     modality = name.upper().replace('_', ' ') + ', negative' * negative
     return Cohort.from_arrays(

@@ -14,7 +14,13 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .. import __version__
 from ..core import atomic, InputError, write_text
-from ..study.results import collect, read_gallery, read_masks, subject_means
+from duiit.study.results import (
+    collect,
+    masks_of_run,
+    read_gallery,
+    read_masks,
+    subject_means,
+)
 from duiit.report.figures import (
     beside,
     bias,
@@ -222,7 +228,8 @@ def face_words(
 ) -> tuple:  # (sentence, whether it is a warning); empty for phantoms or without pictures
     "Whether faces could be recognised in the pictures"
     paths = sorted(set(v.t['galleries'].path))
-    if all(c['phantom'] for c in v.study['cohorts'].values()) or not paths:
+    people = [c for c in v.study['cohorts'].values() if c.get('people', not c['phantom'])]
+    if not people or not paths:
         return '', False
     if all(map(blanked, paths)):
         return (
@@ -367,8 +374,8 @@ def mask_pages(
     shown = {}
     for a in arms.itertuples():
         for split in range(v.study['splits']):
-            path = Path(v.t['folder']) / 'runs' / a.run / f'split{split}' / 'masks.npz'
-            if path.is_file():
+            path = masks_of_run(v.t['folder'], a.run, split)
+            if path:
                 shown[a.arm] = (a, read_masks(path))
                 break
     if not shown:
@@ -384,7 +391,7 @@ def mask_pages(
                 found = masks[predictor][at[0]]
                 title = who(v.arms, a.arm, predictor)
                 cells.append(mask_cell(masks['image'][at[0]], found, title))
-        html = f'<figure class="strip"><div class="row">{"".join(cells)}</div></figure>'
+        html = f'<figure class="strip wide"><div class="row">{"".join(cells)}</div></figure>'
         pages.append((subject, html))
     kept = within([(name, html) for name, html in pages], budget)
     return [
@@ -482,7 +489,7 @@ def _results(v: Basis):
         ratio=f'{v.ratio:.2f}',
         differences=diffs if (C.n > 0).any() else None,
         planned=planned_table(v),
-        paper=[] if v.masks else paper_tables(v),
+        paper=paper_tables(v),
         paper_text=paper_words(v.study),
         sweep=sweep_section(v),
         predicted=predicted_pages(v, shown),

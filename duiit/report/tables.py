@@ -195,8 +195,8 @@ def headline(
     most: int = 14,  # Rows at most
 ):
     "The arms of the first table: the main ones, or where they fill more than `most` rows those of the study's question"
-    a = v.arms[v.arms.set == 'main']
-    return a if len(rows_of(a)) <= most else a[a.group.isin(_question_groups)]
+    a = v.arms[v.arms.set.isin(['main', 'diffusion', 'unlabelled'])]
+    return a if len(rows_of(a)) <= most + 2 else a[a.group.isin(_question_groups)]
 
 
 def arms_table(

@@ -17,6 +17,7 @@ from ..models.recipe import FitTranslator
 from ..models.predictor import default_device, fit_predictor, precision_of, Standard
 from ..models.judge import fit_judge
 from .arms import Arm, arms_of, declared_contrasts, preset_of, runs_of, Study
+from ..data.cohort import shows_people
 from duiit.study.prepare import (
     check_labels,
     check_networks,
@@ -88,7 +89,7 @@ def inputs_of(
 ) -> Inputs:
     "The hashes of what is loaded already"
     sources = {n: cohorts[n] for n in study.sources}
-    people = () if study.faces else [n for n, c in sources.items() if not c.meta['phantom']]
+    people = () if study.faces else [n for n, c in sources.items() if shows_people(c.meta)]
     rows = [int((split_source(study, c, index).part != 'test').sum()) for c in sources.values()]
     weights = Path(study.inception) if study.inception else None
     return Inputs(
@@ -358,6 +359,7 @@ def describe(
         unit=c.unit,
         window=m['window'],
         phantom=m['phantom'],
+        people=shows_people(m),
         dataset=m['dataset'],
         notes=m['notes'],
         fingerprint=c.fingerprint,

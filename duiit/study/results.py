@@ -7,7 +7,7 @@ __all__ = ['TABLES', 'MASKED', 'METRICS', 'ERRORS', 'Schema', 'class_columns', '
            'write_table', 'read_table', 'check_gallery', 'write_gallery', 'read_gallery', 'write_masks', 'read_masks',
            'is_done', 'write_run', 'write_failure', 'read_run', 'ident_of', 'is_stale', 'is_current', 'due', 'Metric',
            'classes_of', 'masks_of', 'kind_of', 'metrics_of', 'primary', 'primary_in', 'subject_means', 'surprise',
-           'confusions_of', 'dice_of', 'iou_of', 'auroc', 'metrics', 'study_arms', 'collect', 'keep']
+           'confusions_of', 'dice_of', 'iou_of', 'auroc', 'metrics', 'study_arms', 'collect', 'masks_of_run', 'keep']
 
 # %% ../../nbs/study/02_results.ipynb #c002
 import json, re, shutil
@@ -868,6 +868,19 @@ def _few(gallery, each):
     return {k: v[kept] if v.shape else v for k, v in gallery.items()}
 
 
+def masks_of_run(
+    folder,  # The study's folder, or what `keep` has made of it
+    run: str,  # Name of the run
+    split: int,  # Number of the split, from 0
+) -> Path | None:  # File of `write_masks`, `None` where there is none
+    "Where a run's pictures of masks are"
+    places = (
+        Path(folder) / 'runs' / run / f'split{split}' / 'masks.npz',
+        Path(folder) / 'kept' / f'{run}-split{split}.masks.npz',
+    )
+    return next((place for place in places if place.is_file()), None)
+
+
 def keep(
     folder,  # The study's folder
     to,  # Made or replaced: the folder of what is kept
@@ -889,6 +902,12 @@ def keep(
     for row in first.drop_duplicates('run').itertuples():
         few = _few(read_gallery(row.path), each)
         write_gallery(few, to / 'kept' / f'{row.run}-split{row.split}.npz')
+    done = found['runs'][found['runs'].status == 'done']
+    for row in done.drop_duplicates('arm').itertuples():
+        shown = masks_of_run(folder, row.arm, row.split)
+        if shown:
+            kept = to / 'kept' / f'{row.arm}-split{row.split}.masks.npz'
+            write_masks(read_masks(shown), kept)
     return to
 
 
@@ -898,7 +917,7 @@ def _kept(folder, study):
     tables = {name: read_table(here / f'{name}.parquet') for name in ('runs', *_run_tables)}
     galleries = []
     for arm in arms.itertuples():
-        for path in sorted(here.glob(f'{arm.run}-split*.npz')):
+        for path in sorted(here.glob(f'{arm.run}-split*[0-9].npz')):
             split = int(path.stem.rpartition('-split')[2])
             galleries.append(dict(arm=arm.arm, split=split, seed=0, path=str(path)))
     galleries = pd.DataFrame(galleries) if galleries else _empty('galleries')
