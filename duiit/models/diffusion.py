@@ -467,6 +467,8 @@ class DiffusionUnit(nn.Module):
             into, back = self.into[name], self.into[other]
             by = drawn(self.schedule, image, chance)
             found, estimate, fake = maker_terms(self.schedule, into, back, image, by)
+            if step.copying:  # the ordinary pair first learns to copy
+                found['direct'] = tf.l1_loss(back.direct(image), image)
             terms |= {f'{what}_{name[0]}': term for what, term in found.items()}
             seen[name] = (fake, by)
             seen[f'estimate of {other}'] = estimate

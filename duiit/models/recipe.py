@@ -23,6 +23,8 @@ class FitTranslator:
     translator: str = 'cyclegan'
     # Whether `P` learns from the target's labels, too; without them it learns from translations
     target_labels: bool = True
+    # Part of the steps, at the start, in which the generators learn to copy
+    copies: float = 0.0
     # Whether the negative of the source is tried, too, and what trains better goes on
     tries_negative: bool = False
     # `'attached'`: the predictor's gradient reaches `G`; `'detached'`: it does not
@@ -70,7 +72,7 @@ class FitTranslator:
             )
         if self.balance and self.translator == 'syndiff':
             raise InputError('balance=True: in SynDiff eq. 1 sends no gradient to what P reads')
-        for name in ('weight', 'cycle', 'identity', 'noise'):
+        for name in ('weight', 'cycle', 'identity', 'noise', 'copies'):
             value = getattr(self, name)
             if not value >= 0:
                 raise InputError(f'{name}={value!r}: a weight is a number >= 0')

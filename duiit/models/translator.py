@@ -287,6 +287,7 @@ class Step:
 
     stage: FitTranslator  # What is trained
     number: int  # Of the step, from 0
+    copying: bool  # Whether generators still learn to copy
     key: tuple  # Names the random streams of the step
     replay: tuple  # Two buffers of past fakes: of the target, of the source
 
@@ -309,8 +310,13 @@ def terms(
     y: Tensor,  # Source images `(B, C, H, W)` in [-1, 1]
     x: Tensor,  # Target images `(B, C, H, W)` in [-1, 1]
 ) -> tuple:  # Terms by name; what is remembered for the rest of the step
-    "What the generators minimise"
-    return translation_terms(self, step.stage, y, x)
+    "What the generators minimise: eq. 1, or at first that they copy"
+    if not step.copying:
+        return translation_terms(self, step.stage, y, x)
+    fake_t, fake_s = self.G(y), self.F(x)
+    copied = dict(copy_s=l1_loss(fake_t.float(), y), copy_t=l1_loss(fake_s.float(), x))
+    weight = step.stage.cycle
+    return {name: weight * term for name, term in copied.items()}, (fake_t, fake_s)
 
 
 @patch
@@ -425,7 +431,8 @@ class Joint:
         return [D for unit in self.units.values() for D in unit.discriminators()]
 
     def told(self, name: str) -> Step:  # What a unit is told about the present step
-        return Step(self.stage, self.step, self.key, self.replay[name])
+        copying = self.step < self.stage.copies * self.steps
+        return Step(self.stage, self.step, copying, self.key, self.replay[name])
 
 # %% ../../nbs/models/05_translator.ipynb #c035
 def balanced(

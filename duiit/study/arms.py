@@ -328,6 +328,7 @@ def _paths(T, s, translator, guidance, ending):
         FitTranslator(
             (s,),
             translator=translator,
+            copies=0.1,
             tries_negative=True,
             target_labels=False,
             guidance=guidance,
