@@ -5,13 +5,14 @@ usage: python data/fetch_cohort.py NAME [DEST] [--subjects N] [--ct] [--dry]    
 
   lgg-mri, ct-ich-kaggle            from Kaggle, needs: pip install kagglehub==1.0.2
   upenn_gbm, fdg_pet_ct_lesions     N subjects from the Imaging Data Commons, needs: pip install idc-index==0.13.4; no account
+  axon-sem                          from GitHub with git; files are checked by their SHA-256; no account
   ct-ich, hn-pet                    need an account and a signature: the steps are printed
 
 A download grows in a hidden folder beside DEST and becomes DEST when it is complete; after an interruption the same command goes on.
 Exit status 0: the data are in DEST. The clients are not in requirements.lock; they change no version of it.
 """
 
-import argparse, hashlib, logging, os, re, shutil, sys
+import argparse, hashlib, logging, os, re, shutil, subprocess, sys
 from pathlib import Path
 
 KAGGLE = {
@@ -23,6 +24,7 @@ IDC = {
     'upenn_gbm': {'MR': T1_POST},
     'fdg_pet_ct_lesions': {'PT': ''},
 }  # collection -> the series that the recipe reads: modality and what SeriesDescription holds
+GIT = {'axon-sem': 'https://github.com/axondeepseg/data_axondeepseg_sem'}
 PINS = dict(kagglehub='kagglehub==1.0.2', idc_index='idc-index==0.13.4')
 STEPS = {
     'ct-ich': """ct-ich (PhysioNet 1.3.1, restricted access): there is no automatic way.
@@ -43,10 +45,28 @@ Without this account: the 8-bit pictures of the same patients, python data/fetch
 Without this access: python data/fetch_cohort.py fdg_pet_ct_lesions""",
 }
 NEXT = {
+    'axon-sem': 'axon-sem {dest} data/cohorts/mine/sem',
     'lgg-mri': 'lgg-mri {dest} data/cohorts/mine/mri',
     'ct-ich-kaggle': 'ct-ich {dest} data/cohorts/mine/ct',
     'upenn_gbm': 'upenn_gbm {dest} data/cohorts/mine/mri',
     'fdg_pet_ct_lesions': 'fdg_pet_ct_lesions {dest} data/cohorts/mine/pet',
+}
+# of `axon-sem`: images and masks as they were when this was written; newer ones are not refused unseen
+SUMS = {
+    'derivatives/labels/sub-rat1/micr/sub-rat1_sample-data1_SEM_seg-axonmyelin-manual.png': 'c2b7e54d0218d3025df305aab37641729750b2035ddf0d51ce1232e594708417',
+    'derivatives/labels/sub-rat2/micr/sub-rat2_sample-data5_SEM_seg-axonmyelin-manual.png': '8563bf77d1a9dafffbdad8a524bb5e2dcdf93e7ecbade0f2698667de8ca3523f',
+    'derivatives/labels/sub-rat3/micr/sub-rat3_sample-data10_SEM_seg-axonmyelin-manual.png': '3cda00940008e65ed8c5f268213dd27c603dd0858cb99e53a2c2127031fad38d',
+    'derivatives/labels/sub-rat3/micr/sub-rat3_sample-data11_SEM_seg-axonmyelin-manual.png': '14c233184d55dfba8019cd3ca26c3615d164e6fc3cb196627392c9b5ae79e39a',
+    'derivatives/labels/sub-rat3/micr/sub-rat3_sample-data9_SEM_seg-axonmyelin-manual.png': 'c94dfba0a688ca89c7ec92a512e6974051b77a33dcb997a9b1597f0795d687aa',
+    'derivatives/labels/sub-rat4/micr/sub-rat4_sample-data12_SEM_seg-axonmyelin-manual.png': 'c00e28b13e206c05dfae4cfc9d4b4c51016a2771624ea1b0b9a7e79826268c53',
+    'derivatives/labels/sub-rat5/micr/sub-rat5_sample-data14_SEM_seg-axonmyelin-manual.png': '4080cdb07f5ada0da413744256ca888e8f88bb72101cdce512fdd309a461cf24',
+    'sub-rat1/micr/sub-rat1_sample-data1_SEM.png': 'c93a2cfc720984f8d32827d765bfbee9e5d0b23240774a93373a2c05c8abe342',
+    'sub-rat2/micr/sub-rat2_sample-data5_SEM.png': 'e878e6d412e0a674a67f57f983a97eac70edc41e04ab222ef4338d2653377a95',
+    'sub-rat3/micr/sub-rat3_sample-data10_SEM.png': 'd402873851fa675b0bbaeff8ab752e92e0b8159834f416c4428f78a15883f5ce',
+    'sub-rat3/micr/sub-rat3_sample-data11_SEM.png': 'a3fac42bb940fe20371167bc64bae94e47f8551dd699357122c161b39d9fa9e1',
+    'sub-rat3/micr/sub-rat3_sample-data9_SEM.png': '067af38d7f98cb7eef988d38c8821af7dc33c73146e79eeff66dc9349a336c47',
+    'sub-rat4/micr/sub-rat4_sample-data12_SEM.png': 'd121f05fe9f03458b4dd9a9e4f0fdeba64e5cbd97ec4584415931144e012b764',
+    'sub-rat5/micr/sub-rat5_sample-data14_SEM.png': '40641767abf2dc5a6940c9e42e17e2e0ca7a4bfddca50016302c99a0515ba8ca',
 }
 AGAIN = 'Nothing half-written counts; the same command goes on where it stopped'
 
@@ -111,6 +131,38 @@ def kaggle(name, dest, part, dry=False):
     print(f'version {got.name}')
     os.replace(got, dest)
     shutil.rmtree(part)
+
+
+def cloned(name, dest, part, dry=False):
+    "Clone a data set in the layout of BIDS to `dest`, and check its files"
+    url = GIT[name]
+    print(f'{url}: MIT licence as listed; check it on the day')
+    if dry:
+        return
+    shutil.rmtree(part)
+    how = ['git', 'clone', '--quiet', '--depth', '1', url, str(part)]
+    try:
+        done = subprocess.run(how, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise FetchError(
+            'git is not installed. Install it and give the same command again'
+        ) from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ['git failed'])[-1]
+        raise FetchError(f'{url}: {said}. Is there a network connection? {AGAIN}')
+    other = [path for path in SUMS if checksum(part / path) != SUMS[path]]
+    if other:
+        raise FetchError(
+            f'{url}: {other[0]} is missing or is not the file that was published '
+            f'({len(other)} of {len(SUMS)}). If git-annex holds the files, fetch them with it: '
+            f'git clone {url} && cd data_axondeepseg_sem && git annex get .'
+        )
+    os.replace(part, dest)
+
+
+def checksum(path):
+    "SHA-256 of a file, empty where there is none"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ''
 
 
 def choose(index, collection, subjects, ct=False):
@@ -226,6 +278,8 @@ def fetch(name, dest, subjects=20, ct=False, dry=False):
     try:
         if name in KAGGLE:
             kaggle(name, dest, part, dry)
+        elif name in GIT:
+            cloned(name, dest, part, dry)
         else:
             idc(name, dest, part, subjects, ct, dry)
     finally:
@@ -249,7 +303,10 @@ def main(argv=None):
         usage='%(prog)s NAME [DEST] [--subjects N] [--ct] [--dry]',
     )
     p.add_argument(
-        'name', choices=[*KAGGLE, *IDC, *STEPS], metavar='NAME', help='one of the names above'
+        'name',
+        choices=[*KAGGLE, *GIT, *IDC, *STEPS],
+        metavar='NAME',
+        help='one of the names above',
     )
     p.add_argument(
         'dest',

@@ -29,6 +29,7 @@ from .models.translator import *
 from .models.judge import *
 from .models.diffusion import *
 from .models.segmenter import *
+from .data.nnunet import *
 from .study.arms import *
 from .study.results import *
 from .study.prepare import *
@@ -38,6 +39,7 @@ from .study.declare import *
 from .study.runs import *
 from .study.serve import *
 from .study.masks import *
+from .study.chooser import *
 from .report.stats import *
 from .report.figures import *
 from .report.card import *

@@ -6,7 +6,8 @@
 __all__ = ['START', 'SCORE', 'COMMANDS', 'cohort', 'recipe_options', 'compare', 'cohorts', 'claim', 'drop_notebooks', 'run',
            'report', 'told_provenance', 'keep', 'expected', 'line', 'timed', 'step_seconds', 'cost', 'progress',
            'told_progress', 'watch', 'states', 'engine', 'workers', 'study', 'sweep', 'gpus', 'take_slot', 'slot',
-           'translate', 'predict', 'describe', 'segmenter', 'pseudo_label', 'main']
+           'translate', 'predict', 'describe', 'segmenter', 'pseudo_label', 'nnunet', 'nnunet_scores', 'nnunet_cases',
+           'main']
 
 # %% ../nbs/91_cli.ipynb #c002
 import os, shlex, signal, sys, threading, time
@@ -38,6 +39,10 @@ def cohort(
     ) = None,  # The recipe's own, by name; on the command line each has its own argument
 ):
     "Make a cohort and its data card from raw files; after an interruption the same command goes on"
+    from duiit.data.micrographs import SQUARES
+
+    if recipe in SQUARES:
+        return _squares(raw, out, size, options or {})
     from duiit.ingest.folder import RECIPES
     from duiit.ingest.pipeline import ingest
 
@@ -46,17 +51,30 @@ def cohort(
     )
 
 
+def _squares(raw, out, size, options):
+    from duiit.data.cohort import Cohort
+    from duiit.data.micrographs import micrograph_cohort
+
+    given = {k: v for k, v in options.items() if v is not None}
+    folder, notes = micrograph_cohort(raw, out, size or 64, **given)
+    _say_notes(notes)
+    print(f'{folder}: {Cohort.load(folder)}')
+
+
 def recipe_options(
     p,  # Parser of the command
     name,  # Name of the recipe
 ):  # Its help lists them too
     "Add the arguments of a recipe to the parser of `duiit cohort`"
+    from duiit.data.micrographs import SQUARE_OPTIONS, SQUARES
     from duiit.ingest.folder import RECIPES
 
-    if name not in RECIPES:
-        p.epilog = 'recipes: ' + '; '.join(f'{n} ({r.title})' for n, r in RECIPES.items())
+    if name not in RECIPES and name not in SQUARES:
+        titles = {n: r.title for n, r in RECIPES.items()} | SQUARES
+        p.epilog = 'recipes: ' + '; '.join(f'{n} ({title})' for n, title in titles.items())
         return
-    for k, (default, about) in RECIPES[name].options.items():
+    options = SQUARE_OPTIONS if name in SQUARES else RECIPES[name].options
+    for k, (default, about) in options.items():
         p.add_argument(
             '--' + k.replace('_', '-'),
             dest=k,
@@ -795,6 +813,47 @@ def pseudo_label(
     print(f'{out}: masks of {len(table)} images')
 
 
+def nnunet(
+    run: str,  # Folder of a run with a translator, such as reports/<study>/runs/<arm>/split0
+    cohort: str,  # Folder of the labelled source cohort that is translated
+    out: str,  # Folder of the data set, such as nnUNet_raw/Dataset501_SEM
+):
+    "Write translations of a labelled cohort with its masks as a raw data set of nnU-Net"
+    from duiit.data.cohort import Cohort
+    from duiit.data.nnunet import write_dataset
+    from duiit.study.serve import saved_run, translate
+
+    source, saved = Cohort.load(cohort), saved_run(run)
+    fake = translate(run, source)
+    target = saved['cohorts'][saved['target']]
+    written = write_dataset(out, fake, source, target['window'], target['modality'])
+    print(f'{written}: {len(fake)} training cases, translated to {target["modality"]}')
+
+
+def nnunet_scores(
+    predictions: str,  # Folder that nnU-Net wrote its predictions to
+    cohort: str,  # Folder of the target cohort, exported by `duiit nnunet-cases`
+):
+    "Dice, IoU and outline of nnU-Net's predictions for the cases of a cohort"
+    from duiit.data.cohort import Cohort
+    from duiit.data.nnunet import score_dataset
+
+    table = score_dataset(predictions, Cohort.load(cohort))
+    print(table.round(3).to_string(index=False))
+
+
+def nnunet_cases(
+    cohort: str,  # Folder of the target cohort
+    out: str,  # Folder for its images, which nnU-Net predicts
+):
+    "Write the images of a cohort as nnU-Net wants them for prediction"
+    from duiit.data.cohort import Cohort
+    from duiit.data.nnunet import write_cases
+
+    target = Cohort.load(cohort)
+    print(f'{write_cases(out, target)}: {len(target)} cases')
+
+
 COMMANDS = {
     f.__name__.replace('_', '-'): f
     for f in (
@@ -813,6 +872,9 @@ COMMANDS = {
         predict,
         segmenter,
         pseudo_label,
+        nnunet,
+        nnunet_cases,
+        nnunet_scores,
         slot,
     )
 }
