@@ -29,7 +29,7 @@ from .models.translator import *
 from .models.judge import *
 from .models.diffusion import *
 from .models.segmenter import *
-from .data.nnunet import *
+from .study.nnunet import *
 from .study.arms import *
 from .study.results import *
 from .study.prepare import *

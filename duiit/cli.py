@@ -820,7 +820,7 @@ def nnunet(
 ):
     "Write translations of a labelled cohort with its masks as a raw data set of nnU-Net"
     from duiit.data.cohort import Cohort
-    from duiit.data.nnunet import write_dataset
+    from duiit.study.nnunet import write_dataset
     from duiit.study.serve import saved_run, translate
 
     source, saved = Cohort.load(cohort), saved_run(run)
@@ -836,7 +836,7 @@ def nnunet_scores(
 ):
     "Dice, IoU and outline of nnU-Net's predictions for the cases of a cohort"
     from duiit.data.cohort import Cohort
-    from duiit.data.nnunet import score_dataset
+    from duiit.study.nnunet import score_dataset
 
     table = score_dataset(predictions, Cohort.load(cohort))
     print(table.round(3).to_string(index=False))
@@ -848,7 +848,7 @@ def nnunet_cases(
 ):
     "Write the images of a cohort as nnU-Net wants them for prediction"
     from duiit.data.cohort import Cohort
-    from duiit.data.nnunet import write_cases
+    from duiit.study.nnunet import write_cases
 
     target = Cohort.load(cohort)
     print(f'{write_cases(out, target)}: {len(target)} cases')

@@ -16,6 +16,7 @@ from torch import nn, Tensor
 import torch.nn.functional as tf
 from .nets import GENERATORS, Discriminator, check_size, seeded, stream
 from .recipe import Preset
+from .translator import UNITS
 
 # %% ../../nbs/models/07_diffusion.ipynb #c005
 @dataclass(frozen=True)
@@ -503,3 +504,7 @@ class DiffusionUnit(nn.Module):
             about = (self.schedule, self.into[name], image, estimate, fake, by, slope)
             terms |= {f'{what}_{name[0]}': term for what, term in judge_terms(*about).items()}
         return terms
+
+# %% ../../nbs/models/07_diffusion.ipynb #n209
+GENERATORS['diffusion'] = FourSteps
+UNITS['syndiff'] = DiffusionUnit

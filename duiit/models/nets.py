@@ -247,22 +247,9 @@ def _resnet50(*args, **kwargs):
     return _resnet('resnet50', *args, **kwargs)
 
 
-def _unet(c, n_out, **kwargs):
-    "A class for every pixel; its lesson comes later"
-    from duiit.models.segmenter import Segmenter, Standardised
-
-    return nn.Sequential(Standardised(), Segmenter(n_out, **kwargs))
-
-
-def _diffusion(**kwargs):
-    "A translation in four steps; its lesson comes later"
-    from duiit.models.diffusion import FourSteps
-
-    return FourSteps(**kwargs)
-
-
-GENERATORS = dict(resnet=Generator, fast=FastGenerator, diffusion=_diffusion)
-PREDICTORS = dict(small=SmallPredictor, resnet18=_resnet18, resnet50=_resnet50, unet=_unet)
+# later lessons add a diffusive generator and a U-Net for masks
+GENERATORS = dict(resnet=Generator, fast=FastGenerator)
+PREDICTORS = dict(small=SmallPredictor, resnet18=_resnet18, resnet50=_resnet50)
 
 # %% ../../nbs/models/02_nets.ipynb #c030
 def make_predictor(

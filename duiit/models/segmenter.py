@@ -15,7 +15,7 @@ import torch.nn.functional as tf
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor, nn
 from ..core import InputError
-from .nets import check_size, seeded, stream
+from .nets import PREDICTORS, check_size, seeded, stream
 
 # %% ../../nbs/models/08_segmenter.ipynb #c005
 def _twice(before, after):
@@ -148,6 +148,14 @@ class Standardised(nn.Module):
         x: Tensor,  # `(B, 1, H, W)` in any unit
     ) -> Tensor:  # `(B, 1, H, W)`
         return standardised(x)
+
+
+def _unet(c, n_out, **kwargs):
+    "A class for every pixel, from greys in any unit"
+    return nn.Sequential(Standardised(), Segmenter(n_out, **kwargs))
+
+
+PREDICTORS['unet'] = _unet
 
 
 def moved(

@@ -347,14 +347,7 @@ def judged(
     return dict(D_t=on_target, D_s=on_source)
 
 
-def _syndiff(*args):
-    "Its lesson comes later"
-    from duiit.models.diffusion import DiffusionUnit
-
-    return DiffusionUnit(*args)
-
-
-UNITS = dict(cyclegan=Unit, syndiff=_syndiff)
+UNITS = dict(cyclegan=Unit)  # a later lesson adds SynDiff
 
 # %% ../../nbs/models/05_translator.ipynb #n101
 def _adam(parameters, lr, **betas):

@@ -508,9 +508,8 @@ class Study:
     arms: tuple = ()  # Names of arms, instead of `sets`
     without: tuple = ()  # Names of arms to leave out
     vary: tuple = ()  # Sweeps: dicts with an `arm` and lists of values of fields of its stages or of the preset; the arm and all combinations are the study's arms, unless `arms` names more
-    predicts: str = (
-        'label'  # `'label'` of each image, or its `'mask'`: the regions of the cohorts
-    )
+    # `'label'` of each image, or its `'mask'`: the regions of the cohorts
+    predicts: str = 'label'
     splits: int = 3  # Random splits of the target cohort
     # `'subject'`; `'blind'`: the same, but no label is looked at; `'block'`: other subjects in every
     # split; `'slice'` and `'counts'` only demonstrate leakage

@@ -15,6 +15,7 @@ from ..core import InputError
 from ..data.units import fit_norm, Norm
 from ..data.cohort import Cohort, load_truth, truth_rows
 from ..data.split import check_leak, Split, split_rows
+import duiit.models.segmenter  # adds the U-Net to `PREDICTORS`
 from ..models.diffusion import Sizes
 from ..models.recipe import FitPredictor, Preset
 from ..models.nets import Discriminator, GENERATORS, make_predictor
