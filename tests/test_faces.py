@@ -261,9 +261,9 @@ def check_gallery(out, window, step):
     y = Norm(lo, hi).encode(x)
     run = SimpleNamespace(
         data=SimpleNamespace(
-            sources={'ct': SimpleNamespace(meta=dict(phantom=False, spacing_mm=step))}
+            sources={'ct': SimpleNamespace(meta=c.meta)},
         ),
-        study=SimpleNamespace(faces=False),
+        study=SimpleNamespace(target='mr', faces=False),
     )
     bright = np.ones_like(y)
     g = gallery_of(
