@@ -141,6 +141,9 @@ class Preset:
     ema: float = 0.0  # Decay of the average of `G` that makes the translations; 0: last weights
     replay: int = 50  # Past fakes that the discriminators are shown (Shrivastava et al. 2017)
     refit_batch: int = 16  # Images in a step of a predictor on frozen images
+    refits: int = (
+        1  # Predictors on frozen images, from other initial weights; their errors are averaged
+    )
     shift: int = 4  # Augmentation of what the predictor sees: integer shifts up to this many px
     flip: bool = True  # and left-right flips
     precision: str = 'auto'  # `'fp32'`, `'bf16'`; `'auto'`: bf16 where the processor has it
@@ -149,6 +152,10 @@ class Preset:
 
     def __post_init__(self):
         check_in('precision', self.precision, ('auto', 'fp32', 'bf16'))
+        if self.refits < 1:
+            raise InputError(
+                f'preset {self.name!r}: refits={self.refits!r}; at least 1 is needed'
+            )
         if (self.steps > 0) == (self.epochs > 0):
             raise InputError(
                 f'preset {self.name!r}: give either steps or epochs as a positive number, '

@@ -516,6 +516,9 @@ class Study:
     by: str = 'subject'
     fractions: tuple = (0.20, 0.10, 0.70)  # Of target subjects for training, validation, test
     source_test: float = 0.2  # Of source subjects kept from training, to score translations
+    # Subjects of each source that a block takes, which no other block has; 0: every split draws
+    # from all of them
+    own_sources: int = 0
     scored: str = 'test'  # Part of the target cohort that is predicted: `'test'`, or `'valid'` while a choice is still to be made
     judge: str = ''  # Cohort of other target subjects in the same folder, from which an independent judge of translations learns
     inception: str = ''  # File with Inception v3 weights for FID, KID and IS; without it they use the judge's features
@@ -526,6 +529,8 @@ class Study:
     make: dict = field(default_factory=dict)
     # Show whole heads in the pictures of people; otherwise what is near the skin is blanked
     faces: bool = False
+    # Questions that the study was made for: one family of tests, judged before all others
+    primary: tuple = ()
     # Fields of the preset to override, e.g. `{'steps': 1000}`
     change: dict = field(default_factory=dict)
     # Fields of the study to override when it is called with the preset `'full'`
@@ -722,6 +727,29 @@ _many, _blocks = (
     dict(ct=600, held=200),
     dict(by='block', fractions=(0.02, 0.01, 0.07)),
 )  # ten blocks of 60 CT subjects
+# blocks that share nobody: 12 CT subjects to learn from, 6, 300 to test, and 80 + 20 of MRI
+_guided = ('pure-ct', 'bound-mri', 'raw-mri', 'cyclegan-mri', 'mix-ct-mri')
+
+
+def _apart(blocks):
+    "Cohorts and splits of blocks that share nobody"
+    cohorts = dict(ct=318 * blocks, mri=100 * blocks, pet=0, held=200)
+    fractions = tuple(n / cohorts['ct'] for n in (12, 6, 300))
+    return cohorts, dict(
+        sources=('mri',),
+        arms=_guided,
+        by='block',
+        fractions=fractions,
+        own_sources=100,
+        splits=blocks,
+        judge='ct_held',
+        change=dict(refits=5),
+        primary=('Does guidance improve the translations?',),
+    )
+
+
+_equal, _equal_blocks = _apart(16)
+_shifted, _shifted_blocks = _apart(24)
 _twins = ('cyclegan-mri', 'mix-ct-mri', 'mix-ct-mri-detached')
 _diffusions = ('syndiff-mri', 'mix-ct-mri-syndiff', 'mix-ct-mri-syndiff-detached')
 
@@ -783,6 +811,18 @@ STUDIES = {
             make={'phantom': _many | dict(pet=0, label_shift=True, seed=1)},
             judge='ct_held',
             full=dict(splits=10),
+        ),
+        Study(
+            'guidance',
+            'data/cohorts/guidance',
+            make={'phantom': _equal},
+            **_equal_blocks,
+        ),
+        Study(
+            'guidance-shift',
+            'data/cohorts/guidance-shift',
+            make={'phantom': _shifted | dict(label_shift=True, seed=1)},
+            **_shifted_blocks,
         ),
         Study(
             'smoke',

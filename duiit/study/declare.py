@@ -7,7 +7,7 @@ __all__ = ['MAKERS', 'code_of', 'print_of', 'Inputs', 'inputs_of', 'identity', '
            'arm_rows', 'said_first', 'standard_weight', 'shared_names', 'describe']
 
 # %% ../../nbs/study/06_declare.ipynb #c002
-import duiit, json
+import duiit, json, numpy as np
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from ..core import check_in, digest, InputError, write_json
@@ -90,7 +90,8 @@ def inputs_of(
     "The hashes of what is loaded already"
     sources = {n: cohorts[n] for n in study.sources}
     people = () if study.faces else [n for n, c in sources.items() if shows_people(c.meta)]
-    rows = [int((split_source(study, c, index).part != 'test').sum()) for c in sources.values()]
+    parts = [split_source(study, c, index).part for c in sources.values()]
+    rows = [int(np.isin(part, ('train', 'valid')).sum()) for part in parts]
     weights = Path(study.inception) if study.inception else None
     return Inputs(
         {n: print_of(c) for n, c in cohorts.items()},

@@ -77,9 +77,10 @@ def found_masks(
     name: str,  # Of a predictor
     images,  # The target's images `(N, 1, H, W)` in [-1, 1]
     batch: int = 64,  # Images at a time
+    number: int = 0,  # Of the refit
 ) -> np.ndarray:  # `(N, H, W)` uint8
     "What a predictor takes every pixel for"
-    P, standard, found = run.predictors[name], run.data.standard, []
+    P, standard, found = run.nets[name, number], run.data.standard, []
     for part in images.split(batch):
         chance = predict_labels(P, shown_to(run, name, part), standard, device=run.device)
         found.append(chance.argmax(1).astype(np.uint8))
@@ -95,10 +96,10 @@ def _of_masks(run, rows):
         return 100 * (masks > 0).mean((1, 2))
 
     said = {}
-    for name in run.predictors:
-        found = found_masks(run, name, images)
+    for name, number in run.nets:
+        found = found_masks(run, name, images, number=number)
         counts = counted(found, true, run.data.standard.classes)
-        said[name] = dict(label=share(true), prediction=share(found)) | counts
+        said[name, number] = dict(label=share(true), prediction=share(found)) | counts
     return said
 
 
@@ -107,13 +108,13 @@ def _of_labels(run, rows):
     target, standard = run.data.target, run.data.standard
     images = encoded(run.data.norms[run.study.target], target.images, rows)
     predicted = {
-        name: predict_labels(P, shown_to(run, name, images), standard, device=run.device)
-        for name, P in run.predictors.items()
+        net: predict_labels(P, shown_to(run, net[0], images), standard, device=run.device)
+        for net, P in run.nets.items()
     }
-    if 'joint' not in predicted:
-        predicted['constant'] = np.repeat(constant_of(run)[None], len(rows), 0)
+    if 'joint' not in run.predictors:
+        predicted['constant', 0] = np.repeat(constant_of(run)[None], len(rows), 0)
     label = target.frame.label.to_numpy()[rows]
-    return {name: dict(label=label) | _said(says) for name, says in predicted.items()}
+    return {net: dict(label=label) | _said(says) for net, says in predicted.items()}
 
 
 def predictions_of(
@@ -126,15 +127,14 @@ def predictions_of(
     frame = data.target.frame.iloc[rows]
     about = dict(
         split=run.index,
-        seed=run.study.seed,
         cohort=target,
         subject=frame.subject.to_numpy(),
         slice=rows,
     )
-    tables = [
-        pd.DataFrame(dict(arm=run.arm.name, predictor=name) | about | columns)
-        for name, columns in said.items()
-    ]
+    tables = []
+    for (name, number), columns in said.items():
+        which = dict(arm=run.arm.name, predictor=name, seed=run.study.seed + number)
+        tables.append(pd.DataFrame(which | about | columns))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -221,9 +221,11 @@ def translated_slices(
 ) -> Translated:
     "Every slice of a source, those with a truth first choice where there is one"
     data, cohort = run.data, run.data.sources[name]
-    rows, true, regions = np.arange(len(cohort)), None, None
+    used = data.parts[name].part != 'unused'
+    rows, true, regions = np.flatnonzero(used), None, None
     if name in data.truths:
         rows, truth, at = data.truths[name]
+        rows, at = rows[used[rows]], at[used[rows]]
         true = data.norms[run.study.target].encode(truth.images[at])
         regions = None if truth.regions is None else truth.regions[at]
     images = encoded(data.norms[name], cohort.images[rows])

@@ -38,7 +38,7 @@ class Data:
     judge: object = None  # `duiit.models.judge.Judge` of the study, or None
 
     def train(self, name):  # rows of a source that translators and predictors learn from
-        return np.flatnonzero(self.parts[name].part != 'test')
+        return np.flatnonzero(np.isin(self.parts[name].part, ('train', 'valid')))
 
 # %% ../../nbs/study/03_prepare.ipynb #c006
 def load_cohorts(study: Study) -> dict:  # name -> `Cohort`, target first
@@ -84,9 +84,15 @@ def split_source(
     cohort: Cohort,  # A cohort
     index: int,  # Number of the split, from 0
 ) -> Split:
-    "Test: subjects kept from training; train and valid are both learnt from"
+    """Test: subjects kept from training; train and valid are both learnt from; unused: of another
+    block, where blocks have sources of their own"""
     t = study.source_test
-    return split_rows(cohort, index, (1 - 2 * t, t, t), 'subject', study.seed)
+    fractions = (1 - 2 * t, t, t)
+    if not study.own_sources:
+        return split_rows(cohort, index, fractions, 'subject', study.seed)
+    share = study.own_sources / len(cohort.subjects)
+    own = tuple(share * part for part in fractions)
+    return split_rows(cohort, index, own, 'block', study.seed)
 
 # %% ../../nbs/study/03_prepare.ipynb #c007
 def scale_of(

@@ -45,6 +45,8 @@ class Run:
     track: object = None  # Called with (stage, step, losses by name), or `None`
     generators: dict = field(default_factory=dict)  # source -> (`G`, `F`)
     predictors: dict = field(default_factory=dict)  # name -> `P`
+    # (name, number from 1) -> `P` from other initial weights, where the preset asks for refits
+    again: dict = field(default_factory=dict)
     made: dict = field(default_factory=dict)  # name -> arguments of `make_predictor`
     policy: dict = None  # The augmentation that was searched
     history: list = field(default_factory=list)  # (stage, step, name, value)
@@ -56,6 +58,10 @@ class Run:
     @property
     def key(self):
         return (self.study.seed, f'split{self.index}')
+
+    @property
+    def nets(self):  # (name, number) -> `P`
+        return {(name, 0): P for name, P in self.predictors.items()} | self.again
 
     @property
     def target(self):  # Images and standardised labels of the target's training rows
@@ -288,15 +294,10 @@ def training_sets(
 def _(stage: FitPredictor, run: Run):
     if stage.policy == 'searched' and not run.policy:
         run.policy = searched_policy(stage, run)
-    sets, key = training_sets(stage, run), (*run.key, stage.name)
-    predictor = dict(stage.predictor) or run.preset.predictor
-    task = make_task(stage.task, predictor, len(sets), run, *key)
-    run.made[stage.name] = predictor | dict(n_out=task.heads(len(sets)) * task.width)
-    if stage.warm:
-        task.net = run.predictors[stage.name]
-        key = (*key, 'warm')
-    losses = train(task, sets, run, stage.share, *key)
-    run.predictors[stage.name] = task.net
+    sets = training_sets(stage, run)
+    losses = _refit(stage, run, sets, 0)
+    for number in range(1, run.preset.refits):
+        _refit(stage, run, sets, number)
     name = stage.name
     if stage.share != 1:
         name = 'fine-tuning' if stage.warm else 'pretraining'
@@ -305,6 +306,21 @@ def _(stage: FitPredictor, run: Run):
         run.history.append((name, start + 10, 'loss', loss))
         if run.track:
             run.track(name, start + 10, dict(loss=loss))
+
+
+def _refit(stage, run, sets, number):
+    "Train the predictor `number` of a stage; its losses"
+    key = (*run.key, stage.name) + (number,) * (number > 0)
+    predictor = dict(stage.predictor) or run.preset.predictor
+    task = make_task(stage.task, predictor, len(sets), run, *key)
+    run.made[stage.name] = predictor | dict(n_out=task.heads(len(sets)) * task.width)
+    if stage.warm:
+        task.net = run.nets[stage.name, number]
+        key = (*key, 'warm')
+    losses = train(task, sets, run, stage.share, *key)
+    place, name = (run.again, (stage.name, number)) if number else (run.predictors, stage.name)
+    place[name] = task.net
+    return losses
 
 
 def make_task(
