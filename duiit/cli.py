@@ -311,6 +311,8 @@ def step_seconds(
     preset,  # Sizes of the networks
     size: tuple,  # Pixels `(H, W)` of the study's images
     device: str,  # `'cpu'`, `'cuda'`
+    classes: int = 0,  # How many the label or the mask has, 0 where it is a number
+    masks: bool = False,  # Whether masks are predicted
 ) -> float:
     "One update of what `stage` trains, on noise"
     import torch
@@ -319,10 +321,15 @@ def step_seconds(
     from duiit.models.recipe import FitTranslator
     from duiit.models.translator import Joint, joint_step, Sampler
 
-    data = lambda n: (torch.rand(n, 1, *size) * 2 - 1, torch.randn(n))
+    def data(n):
+        images = torch.rand(n, 1, *size) * 2 - 1
+        if not classes:
+            return images, torch.randn(n)
+        return images, torch.randint(classes, (n, *size) if masks else (n,)).float()
+
     p, precision = preset, precision_of(preset.precision, device)
     if isinstance(stage, FitTranslator):
-        j = Joint(stage, p, 'cost', steps=10, device=device)
+        j = Joint(stage, p, 'cost', steps=10, device=device, classes=classes)
         batch = Sampler(
             stage,
             p.batch,
@@ -337,7 +344,7 @@ def step_seconds(
 
         return timed(step)
     task = TASKS['pooled'](
-        lambda n: make_predictor(**(dict(stage.predictor) or p.predictor)), 1
+        lambda n: make_predictor(**(dict(stage.predictor) or p.predictor), n_out=n), 1, classes
     )
     go = lambda n: (
         lambda: fit_predictor(
@@ -363,23 +370,29 @@ def cost(
 ):
     "Say what a study will take on this machine before it starts"
     from duiit.models.predictor import default_device
-    from duiit.study.training import SHORT, TRIALS
+    from duiit.study.training import SHORT, TRIAL, TRIALS
     from duiit.models.recipe import FitTranslator
 
     s = load_study(study, preset=preset)
     p, A, runs, device = preset_of(s), arms_of(s), runs_of(s), default_device()
     d = read_json(Path(reports) / s.name / 'study.json')['cohorts']
     steps = p.steps or p.epochs * -(-max(c['n_slices'] for c in d.values()) // p.batch)
+    of_target = d[s.target]
+    masks = s.predicts == 'mask'
+    classes = len(of_target['masks']) + 1 if masks else len(of_target['classes'] or ())
     kinds, total = {}, 0.0
     for r in runs:
         for g in A[r].stages:
             long = isinstance(g, FitTranslator)
-            k = (long, g.predictor, g.sources if long and g.one_per_source else ())
+            pools = g.sources if long and g.one_per_source else ()
+            k = (g.predictor, pools, g.translator if long else '')
             if k not in kinds:
-                kinds[k] = step_seconds(g, p, d[s.target]['size'], device)
-            total += kinds[k] * steps * (
-                1 if long else g.share * (1 + TRIALS * SHORT * (g.policy == 'searched'))
-            ) + (SCORE if long else 0)
+                kinds[k] = step_seconds(g, p, of_target['size'], device, classes, masks)
+            if long:
+                total += kinds[k] * steps * (1 + TRIAL * g.tries_negative) + SCORE
+            else:
+                searched = TRIALS * SHORT * (g.policy == 'searched')
+                total += kinds[k] * steps * g.share * (p.refits + searched)
     long = sum(isinstance(A[r].stages[0], FitTranslator) for r in runs)
     total = (total + START * (long + (len(runs) > long))) * s.splits
     said = [r.get('status') for r in states(s, reports).values()]
