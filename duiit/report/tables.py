@@ -336,6 +336,7 @@ def contrasts_table(
         word = dict(
             lower='lower error',
             higher='higher error',
+            equal='equivalent within 10 %',
             open='not settled',
             unknown='no result yet',
         )[outcome(c)]

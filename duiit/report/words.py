@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 import numpy as np, pandas as pd
 from ..study.results import METRICS, classes_of, kind_of, masks_of, metrics_of, primary
-from .stats import contrasts, holm, split_ratio, summarise
+from .stats import MARGIN, contrasts, split_ratio, summarise
 from .figures import shares_subjects, swept, score_unit, who
 
 # %% ../../nbs/report/03_words.ipynb #c005
@@ -194,22 +194,35 @@ ALPHA = 0.05
 
 def outcome(
     c,  # A row of `contrasts`
-) -> str:  # `'lower'`, `'higher'`, `'open'` or `'unknown'`
-    "What a comparison says at 5 %, Holm-adjusted"
+) -> str:  # `'lower'`, `'higher'`, `'equal'`, `'open'` or `'unknown'`
+    "What a comparison says at 5 %, Holm-adjusted within its family"
     if not np.isfinite(c.p_holm):
         return 'unknown'
     if c.p_holm >= ALPHA:
-        return 'open'
-    return 'lower' if c.difference < 0 else 'higher'
+        return 'equal' if c.p_equal < ALPHA else 'open'
+    below = c.times < 1 if c.family == 'primary' else c.difference < 0
+    return 'lower' if below else 'higher'
 
 
 def _numbers_of(c, unit, comparisons):
     "Difference, interval, p value and splits of a comparison"
     d = decimals([c.difference])
     interval = f'95 % interval {num(c.lo, d, True)} to {num(c.hi, d, True)}'
-    tested = f'{pvalue(c.p_holm)} after Holm over {count(comparisons, "comparison")}'
+    tested = pvalue(c.p_holm)
+    if comparisons > 1:
+        tested += f' after Holm over {count(comparisons, "comparison")}'
     splits = f'lower in {c.wins} of {c.n} splits'
-    return f'{num(c.difference, d, True)} {unit} ({interval}; {tested}; {splits}).'
+    text = f'{num(c.difference, d, True)} {unit} ({interval}; {tested}; {splits}).'
+    return f'{text} {_ratio_words(c)}' if c.family == 'primary' else text
+
+
+def _ratio_words(c):
+    "The ratio of errors, which primary comparisons are judged by"
+    interval = f'95 % interval {num(c.times_lo, 2)} to {num(c.times_hi, 2)}'
+    margin = f'equivalence within {100 * MARGIN:.0f} %: {pvalue(c.p_equal)}'
+    return (
+        f'The tests are of the ratio of both errors, {num(c.times, 3)} ({interval}; {margin}).'
+    )
 
 
 def _too_few(c, a, b, unit):
@@ -227,6 +240,8 @@ def _said(c, a, b, what):
     found = outcome(c)
     if found in ('lower', 'higher'):
         return f'{a} has a {found} {what} than {b}'
+    if found == 'equal':
+        return f'{a} and {b} have the same {what} within {100 * MARGIN:.0f} %'
     if found == 'open':
         return f'between {a} and {b} the study finds no clear difference in {what}'
     return f'{a} and {b} cannot be told apart'
@@ -256,12 +271,14 @@ def sentence(
 _verdicts = dict(
     lower=('Yes.', '#00704f'),
     higher=('No, the opposite.', '#b3150c'),
+    equal=('No: equivalent within 10 %.', '#3a4a6b'),
     open=('Not settled.', '#7a5a00'),
     unknown=('Not known yet.', '#595959'),
 )
 _outcomes = dict(
     lower='lower error',
     higher='higher error',
+    equal='equivalent within 10 %',
     open='not settled',
     unknown='without a result yet',
 )
@@ -373,7 +390,7 @@ def answer(
     return dict(
         verdict=verdict,
         tone=tone,
-        text=sentence(first, arms, label_unit, len(C), part),
+        text=sentence(first, arms, label_unit, (C.family == first.family).sum(), part),
         counts=count_outcomes(C) if len(C) > 1 else '',
         declared=f'This sentence is computed from {computed}',
         questions=_per_question(C),
@@ -480,7 +497,6 @@ def basis(
     study, arms, M, P = t['study'], t['arms'], t['metrics'], t['predictions']
     ratio, declared = split_ratio(study, P), study['contrasts']
     C = contrasts(M, P, declared + undeclared(arms, declared), ratio, metric=primary(study))
-    C['p_holm'] = holm(C.p.where(C.index < len(declared)))
     return Basis(t, ratio, summarise(M, ratio), C)
 
 # %% ../../nbs/report/03_words.ipynb #c025
@@ -501,6 +517,7 @@ def undeclared(
             reference=ref,
             reference_predictor=arms.set_index('arm').reads[ref].split(',')[-1],
             question='not declared',
+            family='none',
         )
         for a in arms.itertuples()
         for p in a.reads.split(',')

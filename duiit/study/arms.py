@@ -654,6 +654,19 @@ def _declared_diffusion(study, A):
     return found
 
 
+def _declared_around(study, A):
+    "What a perfect translator would bring, and what translation adds to the bare source"
+    pure, found = (f'pure-{study.target}', 'refit'), []
+    for s in study.sources:
+        bound, raw, translated = (
+            (f'{name}-{s}', 'refit') for name in ('bound', 'raw', 'cyclegan')
+        )
+        found += _pairs(A, 'Would true target images help?', (bound, pure))
+        found += _pairs(A, 'Does the source help as it is?', (raw, pure))
+        found += _pairs(A, 'Does translation add to the source?', (translated, raw))
+    return found
+
+
 def _declared_unlabelled(study, A):
     "Paths against none, guided against not, SynDiff against CycleGAN"
     found = []
@@ -719,7 +732,10 @@ def declared_contrasts(
         for a in varied(v, arms(study.target, study.sources), preset_of(study)):
             for p in a.reads if a.name not in made else ():
                 add(a.name, p, v['arm'], p, 'Does the change help?')
-    return res
+    if study.primary:
+        res += _declared_around(study, A)
+    asked = dict(primary=True)
+    return [one | asked if one['question'] in study.primary else one for one in res]
 
 # %% ../../nbs/study/01_arms.ipynb #c036
 _full = dict(splits=10, sets=('main', 'controls'))
