@@ -316,6 +316,7 @@ def step_seconds(
 ) -> float:
     "One update of what `stage` trains, on noise"
     import torch
+    import duiit.study.prepare  # adds the U-Net and the diffusion
     from duiit.models.predictor import fit_predictor, precision_of, TASKS
     from duiit.models.nets import make_predictor
     from duiit.models.recipe import FitTranslator
