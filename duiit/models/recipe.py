@@ -141,9 +141,8 @@ class Preset:
     ema: float = 0.0  # Decay of the average of `G` that makes the translations; 0: last weights
     replay: int = 50  # Past fakes that the discriminators are shown (Shrivastava et al. 2017)
     refit_batch: int = 16  # Images in a step of a predictor on frozen images
-    refits: int = (
-        1  # Predictors on frozen images, from other initial weights; their errors are averaged
-    )
+    # Predictors on frozen images, from other initial weights, whose errors are averaged
+    refits: int = 1
     shift: int = 4  # Augmentation of what the predictor sees: integer shifts up to this many px
     flip: bool = True  # and left-right flips
     precision: str = 'auto'  # `'fp32'`, `'bf16'`; `'auto'`: bf16 where the processor has it
