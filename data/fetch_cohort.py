@@ -152,6 +152,7 @@ def cloned(name, dest, part, dry=False):
         raise FetchError(f'{url}: {said}. Is there a network connection? {AGAIN}')
     other = [path for path in SUMS if checksum(part / path) != SUMS[path]]
     if other:
+        shutil.rmtree(part)  # files that are others would not become right by going on
         raise FetchError(
             f'{url}: {other[0]} is missing or is not the file that was published '
             f'({len(other)} of {len(SUMS)}). If git-annex holds the files, fetch them with it: '

@@ -1,6 +1,6 @@
 """The fetchers of `data/` with stand-ins for what they ask: what arrives, what an interruption leaves, what each failure says."""
 
-import hashlib, io, os, runpy, sys, tarfile, types
+import hashlib, io, os, runpy, subprocess, sys, tarfile, types
 from pathlib import Path
 import pandas as pd, pytest, requests
 
@@ -237,3 +237,47 @@ def test_a_damaged_archive_of_real_scans_is_named(package, tmp_path):
     archive.write_bytes(archive.read_bytes()[:40])
     failed = REAL['fetch'](tmp_path / 'fetched', WANTED[:1], download)
     assert 'damaged archive' in failed[0][1]
+
+
+@pytest.fixture
+def published(fc, tmp_path):
+    "A small data set that git serves, in place of the published one"
+    home = tmp_path / 'published'
+    image = home / 'sub-rat1' / 'micr' / 'sub-rat1_SEM.png'
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b'an image')
+    author = ['-c', 'user.name=a', '-c', 'user.email=a@b.c']
+    for how in (['init', '-q'], ['add', '.'], [*author, 'commit', '-q', '-m', 'data']):
+        subprocess.run(['git', *how], cwd=home, check=True)
+    fc.GIT['axon-sem'] = str(home)
+    fc.SUMS.clear()
+    fc.SUMS['sub-rat1/micr/sub-rat1_SEM.png'] = hashlib.sha256(b'an image').hexdigest()
+    return home
+
+
+def test_git_brings_what_was_published(fc, published, tmp_path, capsys):
+    assert fc.main(['axon-sem', 'raw/sem', '--dry']) == 0
+    assert list((tmp_path / 'raw').iterdir()) == []
+    assert fc.main(['axon-sem', 'raw/sem']) == 0
+    assert 'duiit cohort axon-sem raw/sem data/cohorts/mine/sem' in capsys.readouterr().out
+    image = tmp_path / 'raw' / 'sem' / 'sub-rat1' / 'micr' / 'sub-rat1_SEM.png'
+    assert image.read_bytes() == b'an image'
+    assert [path.name for path in (tmp_path / 'raw').iterdir()] == ['sem']
+
+
+def test_other_files_than_published_are_not_kept(fc, published, tmp_path, capsys):
+    fc.SUMS['sub-rat1/micr/sub-rat1_SEM.png'] = hashlib.sha256(b'another').hexdigest()
+    assert fc.main(['axon-sem', 'raw/sem']) == 1
+    said = capsys.readouterr().err
+    assert 'sub-rat1_SEM.png is missing or is not the file that was published (1 of 1)' in said
+    assert list((tmp_path / 'raw').iterdir()) == []
+
+
+def test_git_says_what_is_wrong(fc, published, tmp_path, monkeypatch, capsys):
+    fc.GIT['axon-sem'] = str(tmp_path / 'nowhere')
+    assert fc.main(['axon-sem', 'raw/sem']) == 1
+    assert 'Is there a network connection?' in capsys.readouterr().err
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert fc.main(['axon-sem', 'raw/sem']) == 1
+    assert 'git is not installed' in capsys.readouterr().err
+    assert list((tmp_path / 'raw').iterdir()) == []
