@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STRAY', 'PICTURES', 'MICROMETRES', 'SQUARES', 'SQUARE_OPTIONS', 'read_mask', 'at_pixel_size', 'at_size', 'Micrograph',
-           'read_micrograph', 'micrographs', 'squares', 'squares_cohort', 'marked_pictures', 'micrograph_cohort']
+           'check_picture', 'read_micrograph', 'micrographs', 'squares', 'squares_cohort', 'marked_pictures',
+           'micrograph_cohort']
 
 # %% ../../nbs/data/10_micrographs.ipynb #c002
 from dataclasses import dataclass
@@ -97,17 +98,14 @@ class Micrograph:
 
     @property
     def name(self):
-        return self.path.stem
+        return Path(self.path.name.removesuffix('.gz')).stem
 
 
-def read_micrograph(
-    path,  # A grey picture
-    subject: str,  # Whose it is
-    pixel_um: float,  # Size of a pixel, micrometres
-    notes: list = None,  # Receives a sentence for each thing that had to be assumed
-) -> Micrograph:  # Without a mask
-    "One image; `InputError` where it is no single picture, or has values that are no numbers, or only one"
-    image = read_image(path, notes)
+def check_picture(
+    path,  # Its file, for messages
+    image: np.ndarray,  # As it was read
+) -> np.ndarray:  # `image`
+    "One picture `(H, W)` of numbers that differ; `InputError` otherwise"
     if image.ndim != 2:
         raise InputError(f'{path}: an image of shape {image.shape}; one picture is needed')
     if not np.isfinite(image).all():
@@ -119,6 +117,17 @@ def read_micrograph(
         raise InputError(
             f'{path}: every pixel is {image.flat[0]:g}; an empty image. Leave it out'
         )
+    return image
+
+
+def read_micrograph(
+    path,  # A grey picture
+    subject: str,  # Whose it is
+    pixel_um: float,  # Size of a pixel, micrometres
+    notes: list = None,  # Receives a sentence for each thing that had to be assumed
+) -> Micrograph:  # Without a mask
+    "One image; `InputError` where it is no single picture, or has values that are no numbers, or only one"
+    image = check_picture(path, read_image(path, notes))
     return Micrograph(Path(path), subject, image, pixel_um)
 
 
