@@ -663,10 +663,12 @@ def splits_words(
         if f and by != 'counts'
         else ''
     )
+    if by == 'block' and study.get('own_sources'):
+        return f"{count(n, 'split')}, the same for all arms, each with target and source subjects of its own:{parts} Nobody stands in two splits or in two parts of one, so the errors of the splits are independent."
     if by == 'block':
         return f"{count(n, 'split')}, the same for all arms, each with target subjects of its own:{parts} No target subject stands in two splits or in two parts of one, so the errors of the splits are independent but for the sources, which they share."
     return (
-        f"{count(n, 'random split')} by {by}, the same for all arms.{parts} {part_of(study).capitalize()} subjects per training subject: {ratio:.2f}. "
+        f"{count(n, 'random split')} {kind_words(by)}, the same for all arms.{parts} {part_of(study).capitalize()} subjects per training subject: {ratio:.2f}. "
         + (
             leak_words(by)[1]
             if shares_subjects(by)

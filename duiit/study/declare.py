@@ -247,6 +247,7 @@ def declare(
         splits=study.splits,
         by=study.by,
         fractions=list(study.fractions),
+        own_sources=study.own_sources,
         seed=study.seed,
         recipe=asdict(preset_of(study)),
         cohorts={n: describe(c, study.predicts == 'mask') for n, c in cs.items()},
