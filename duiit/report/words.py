@@ -212,7 +212,8 @@ def _numbers_of(c, unit, comparisons):
     if comparisons > 1:
         tested += f' after Holm over {count(comparisons, "comparison")}'
     splits = f'lower in {c.wins} of {c.n} splits'
-    text = f'{num(c.difference, d, True)} {unit} ({interval}; {tested}; {splits}).'
+    difference = f'{num(c.difference, d, True)} {unit}'.strip()
+    text = f'{difference} ({interval}; {tested}; {splits}).'
     return f'{text} {_ratio_words(c)}' if c.family == 'primary' else text
 
 
@@ -229,7 +230,7 @@ def _too_few(c, a, b, unit):
     "What is said of fewer than two splits"
     if not c.n:
         return f'{a} and {b} have no finished split in common.'
-    difference = f'{num(c.difference, decimals([c.difference]), True)} {unit}'
+    difference = f'{num(c.difference, decimals([c.difference]), True)} {unit}'.strip()
     return (
         f'Only one split of {a} and {b} is finished (difference {difference}); '
         'at least two are needed for a test.'
