@@ -540,7 +540,7 @@ class Study:
         object.__setattr__(
             self, 'vary', (self.vary,) if isinstance(self.vary, dict) else tuple(self.vary)
         )
-        for n in ('sources', 'arms', 'without', 'fractions', 'sets'):
+        for n in ('sources', 'arms', 'without', 'fractions', 'sets', 'primary'):
             object.__setattr__(self, n, tuple(getattr(self, n)))
         _texts(self)
         check_in('preset', self.preset, PRESETS)
@@ -559,6 +559,11 @@ class Study:
             check_in('field of a preset', k, [f.name for f in fields(Preset)])
         for v in self.vary:
             varied(v, A, replace(PRESETS[self.preset], **self.change))
+        if self.own_sources < 0 or (self.own_sources and self.by != 'block'):
+            raise InputError(
+                f"study {self.name!r}: own_sources={self.own_sources} with by={self.by!r}; "
+                "a number above 0 goes with by: block"
+            )
         if self.splits < 1:
             raise InputError(
                 f"study {self.name!r}: splits={self.splits}, but at least 1 is needed"
@@ -734,6 +739,9 @@ def declared_contrasts(
                 add(a.name, p, v['arm'], p, 'Does the change help?')
     if study.primary:
         res += _declared_around(study, A)
+    questions = {one['question']: one for one in res}
+    for question in study.primary:
+        check_in(f'study {study.name!r}: question in primary', question, questions)
     asked = dict(primary=True)
     return [one | asked if one['question'] in study.primary else one for one in res]
 
@@ -797,6 +805,8 @@ _mask_study = dict(
     change=dict(predictor=dict(name='unet', width=8), lr_predictor=3e-3),
     full=dict(splits=5),
 )
+
+# %% ../../nbs/study/01_arms.ipynb #n523
 STUDIES = {
     s.name: s
     for s in [

@@ -125,6 +125,7 @@ def _of_sources(study, arm, inputs) -> dict:
         cohorts=[inputs.cohorts[s] for s in arm.sources],
         truths=[inputs.truths.get(s, '') for s in arm.sources] if shows else [],
         source_test=study.source_test if arm.sources else 0,
+        own_sources=study.own_sources if arm.sources else 0,
         rows=inputs.rows if counts else [],
     )
 

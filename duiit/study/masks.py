@@ -281,7 +281,7 @@ def nifti_micrograph(
     "A picture in NIfTI, rows along the second axis; `InputError` where its header and `pixel_um` contradict"
     import nibabel as nib
 
-    try:
+    try:  # not `nifti_volume`: it is for bodies, and takes micrometres for a mistake
         stored = nib.load(path)
         values = np.asarray(stored.dataobj, np.float32)
     except Exception as error:  # the library has many
@@ -305,7 +305,7 @@ def nifti_micrograph(
         raise InputError(f'{path}: pixels of {size:g} micrometres; 0.0001 to 100 are plausible')
     return Micrograph(path, Path(path.name.removesuffix('.gz')).stem, image, size)
 
-
+# %% ../../nbs/study/09_masks.ipynb #n924
 def _nifti_of(one, mask):
     "A mask in the geometry of the NIfTI file of its image, as bytes"
     import gzip, nibabel as nib
@@ -342,7 +342,7 @@ def write_mask(
             greys.save(part, format='TIFF', compression='tiff_lzw', **size)
     return file
 
-
+# %% ../../nbs/study/09_masks.ipynb #n925
 def open_micrographs(
     images,  # Folder in the layout of BIDS, a folder of pictures, or a picture
     pixel_um: float = None,  # Pixel size of pictures, micrometres; BIDS tells its own
@@ -358,9 +358,8 @@ def open_micrographs(
     files = [file for file in files if kind_of_file(file) in (*PICTURES, *NIFTI)]
     if not files:
         raise InputError(f'{path}: no pictures ({", ".join((*PICTURES, *NIFTI))})')
-    if all(kind_of_file(file) in NIFTI for file in files):
-        return [nifti_micrograph(file, pixel_um) for file in files]
-    if pixel_um is None or not 1e-4 <= pixel_um <= 100:
+    without_size = [file for file in files if kind_of_file(file) not in NIFTI]
+    if without_size and (pixel_um is None or not 1e-4 <= pixel_um <= 100):
         raise InputError(
             f'{path}: the size of a pixel is needed, from 0.0001 to 100 micrometres; '
             f'{pixel_um!r} was given. Say it with --pixel_um 0.1'
@@ -386,7 +385,7 @@ def outlined(
         seen[outline_of(mask == value)] = COLOURS[name]
     return seen
 
-
+# %% ../../nbs/study/09_masks.ipynb #n926
 def pseudo_label(
     run,  # Folder of trained segmenters
     found: list,  # `Micrograph`s
