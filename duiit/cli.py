@@ -371,7 +371,7 @@ def cost(
 ):
     "Say what a study will take on this machine before it starts"
     from duiit.models.predictor import default_device
-    from duiit.study.training import SHORT, TRIAL, TRIALS
+    from duiit.study.training import SHORT, TRIAL
     from duiit.models.recipe import FitTranslator
 
     s = load_study(study, preset=preset)
@@ -392,7 +392,7 @@ def cost(
             if long:
                 total += kinds[k] * steps * (1 + TRIAL * g.tries_negative) + SCORE
             else:
-                searched = TRIALS * SHORT * (g.policy == 'searched')
+                searched = p.trials * SHORT * (g.policy == 'searched')
                 total += kinds[k] * steps * g.share * (p.refits + searched)
     long = sum(isinstance(A[r].stages[0], FitTranslator) for r in runs)
     total = (total + START * (long + (len(runs) > long))) * s.splits
@@ -516,7 +516,7 @@ def _alone(folder):
     return lock
 
 
-def _snakemake(*options, name, preset, lock, **pipes):
+def _snakemake(*options, name, preset, lock, forks, **pipes):
     "The engine at work on a study"
     import subprocess
 
@@ -530,7 +530,7 @@ def _snakemake(*options, name, preset, lock, **pipes):
         OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'),
         TQDM_DISABLE='1',
     )
-    shared = dict(env=environment, pass_fds=[lock.fileno()])
+    shared = dict(env=environment | forks, pass_fds=[lock.fileno()])
     return subprocess.Popen([str(part) for part in command], **shared, **pipes)
 
 
@@ -555,16 +555,18 @@ def study(
 ):
     "Run a study: make its cohorts, train every arm on every split, write the report; the same command goes on where it stopped"
     import subprocess
+    from duiit.study.forks import forking
 
     asked = load_study(name, preset=preset)
     jobs = workers(jobs, per_gpu)
-    with _alone('.') as lock:
+    with _alone('.') as lock, forking([lock.fileno()]) as forks:
         cohorts(name, preset=preset)
         cost(name, preset=preset, jobs=jobs)
         sys.stdout.flush()
-        about = dict(name=name, preset=preset, lock=lock)
-        quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _waited(_snakemake('--unlock', **about, **quiet))
+        about = dict(name=name, preset=preset, lock=lock, forks=forks)
+        if any(Path('.snakemake/locks').glob('*')):  # of an engine that was killed
+            quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _waited(_snakemake('--unlock', **about, **quiet))
         stop = threading.Event()
         teller = threading.Thread(target=watch, args=(asked, 'reports', jobs, stop))
         teller.start()

@@ -88,7 +88,7 @@ def processes(folder: Path) -> dict:  # kind -> pids
         name = os.path.basename(args[1])
         kind = (
             'kernel'
-            if b'ipykernel_launcher' in args
+            if b'ipykernel_launcher' in args or b'duiit.study.forks' in args[2]
             else 'cohorts'
             if (name, args[2]) == (b'duiit', b'cohorts')
             else {b'snakemake': 'engine', b'papermill': 'worker'}.get(name)

@@ -143,6 +143,9 @@ class Preset:
     refit_batch: int = 16  # Images in a step of a predictor on frozen images
     # Predictors on frozen images, from other initial weights, whose errors are averaged
     refits: int = 1
+    judge_steps: int = 2000  # Updates of the judge of translations
+    probe_steps: int = 120  # Updates of a predictor that looks for hidden labels
+    trials: int = 10  # Policies of augmentation that a search tries
     shift: int = 4  # Augmentation of what the predictor sees: integer shifts up to this many px
     flip: bool = True  # and left-right flips
     precision: str = 'auto'  # `'fp32'`, `'bf16'`; `'auto'`: bf16 where the processor has it
@@ -175,6 +178,9 @@ _smoke = Preset(
     warmup=0.3,
     ramp=0.2,
     ema=0.5,
+    judge_steps=20,
+    probe_steps=10,
+    trials=3,
     diffusion=dict(
         denoiser=dict(width=8, scales=(1, 2), blocks=1),
         generator=dict(kind='fast', width=8, blocks=1),

@@ -223,7 +223,7 @@ def make_cohorts(
         folder / 'judge',
         'judge',
         study.preset,
-        **dict(steps=20) if study.preset == 'smoke' else {},
+        steps=p.judge_steps,
         precision=precision_of(p.precision, default_device()),
         device=default_device(),
     )

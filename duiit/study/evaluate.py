@@ -490,6 +490,7 @@ def _hidden_label_probe(run, slices, add):
         together(lambda t: np.isin(t.regions, inside)),
         *run.key,
         test=together(lambda t: t.held),
+        steps=run.preset.probe_steps,
         device=run.device,
     )
     about = 'A fresh predictor reads the label of held-out subjects from translations whose brain is masked.'
