@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['START', 'SCORE', 'COMMANDS', 'cohort', 'recipe_options', 'compare', 'cohorts', 'claim', 'drop_notebooks', 'run',
-           'report', 'told_provenance', 'keep', 'expected', 'line', 'timed', 'step_seconds', 'cost', 'progress',
-           'told_progress', 'watch', 'states', 'engine', 'workers', 'study', 'sweep', 'gpus', 'take_slot', 'slot',
-           'translate', 'predict', 'describe', 'segmenter', 'pseudo_label', 'nnunet', 'nnunet_scores', 'nnunet_cases',
-           'main']
+           'report', 'told_provenance', 'keep', 'expected', 'line', 'timed', 'step_seconds', 'forecast', 'promise',
+           'cost', 'progress', 'told_progress', 'watch', 'states', 'engine', 'workers', 'study', 'sweep', 'gpus',
+           'take_slot', 'slot', 'translate', 'predict', 'describe', 'segmenter', 'pseudo_label', 'nnunet',
+           'nnunet_scores', 'nnunet_cases', 'main']
 
 # %% ../nbs/91_cli.ipynb #c002
 import os, shlex, signal, sys, threading, time
 from argparse import SUPPRESS
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from fastcore.script import Param, anno_parser
@@ -19,6 +20,7 @@ from .core import InputError, atomic, check_in, read_json, write_text
 from duiit.study.arms import (
     arms_of,
     check_name,
+    declared_contrasts,
     load_study,
     notebooks_of,
     preset_of,
@@ -286,10 +288,8 @@ def line(
     return f"[{'#' * int(20 * share):.<20}] {share:4.0%}  {done} of {len(rows)} runs done{f', {failed} failed' if failed else ''}{f', {stale} stale' if stale else ''}, {busy} at work{left}"
 
 # %% ../nbs/91_cli.ipynb #c012
-START, SCORE = (
-    10.0,
-    12.0,
-)  # Seconds: a notebook's start, the measures of a translator's images
+START = 3.0  # Seconds from papermill to a notebook's first step
+SCORE = 12.0  # Seconds of the measures of a translator's images
 
 
 def timed(
@@ -344,64 +344,111 @@ def step_seconds(
             torch.cuda.is_available() and torch.cuda.synchronize()
 
         return timed(step)
-    task = TASKS['pooled'](
-        lambda n: make_predictor(**(dict(stage.predictor) or p.predictor), n_out=n), 1, classes
-    )
-    go = lambda n: (
-        lambda: fit_predictor(
-            task,
-            [data(p.refit_batch)],
-            n,
-            'cost',
-            batch=p.refit_batch,
-            shift=0,
-            flip=False,
-            precision=precision,
-            device=device,
-        )
-    )
-    return max(timed(go(8), 1) - timed(go(2), 1), 0) / 6
+    named = dict(stage.predictor) or p.predictor
+
+    def make(outputs):
+        return make_predictor(**named, n_out=outputs)
+
+    task = TASKS['pooled'](make, 1, classes)
+
+    def fit(steps):
+        looks = dict(batch=p.refit_batch, shift=0, flip=False)
+        where = dict(precision=precision, device=device)
+        fit_predictor(task, [data(p.refit_batch)], steps, 'cost', **looks, **where)
+
+    short, long = (timed(partial(fit, steps), 1) for steps in (2, 8))
+    return max(long - short, 0) / 6
 
 # %% ../nbs/91_cli.ipynb #c013
+def forecast(
+    study,  # `Study`
+    cohorts: dict,  # Those of its `study.json`
+    device: str,  # `'cpu'`, `'cuda'`
+) -> tuple:  # Seconds of one process for all runs; steps of a translator
+    "What a study will take on this machine, from one step of everything that it trains"
+    from duiit.models.recipe import FitTranslator
+    from duiit.study.training import SHORT, TRIAL
+
+    preset, arms, runs = preset_of(study), arms_of(study), runs_of(study)
+    target = cohorts[study.target]
+    largest = max(cohort['n_slices'] for cohort in cohorts.values())
+    steps = preset.steps or preset.epochs * -(-largest // preset.batch)
+    masks = study.predicts == 'mask'
+    classes = len(target['masks']) + 1 if masks else len(target['classes'] or ())
+    of_kind, total = {}, START * len(notebooks_of(study))
+    for stage in (stage for run in runs for stage in arms[run].stages):
+        translates = isinstance(stage, FitTranslator)
+        pools = stage.sources if translates and stage.one_per_source else ()
+        kind = stage.predictor, pools, stage.translator if translates else ''
+        if kind not in of_kind:
+            how = target['size'], device, classes, masks
+            of_kind[kind] = step_seconds(stage, preset, *how)
+        if translates:
+            total += of_kind[kind] * steps * (1 + TRIAL * stage.tries_negative) + SCORE
+        else:
+            searched = preset.trials * SHORT * (stage.policy == 'searched')
+            total += of_kind[kind] * steps * stage.share * (preset.refits + searched)
+    return total * study.splits, steps
+
+
+def _families(study):
+    "What is compared, in words, and how many comparisons it is"
+    declared = declared_contrasts(study)
+    primary = sum(one.get('primary', False) for one in declared)
+    others = 'all other comparisons' if primary else 'its comparisons'
+    sizes = {'the primary question': primary, others: len(declared) - primary}
+    return {name: size for name, size in sizes.items() if size}
+
+
+def promise(
+    study,  # `Study`
+) -> str:  # One sentence; empty where nothing is compared
+    "What a study can find, before it starts"
+    from duiit.report.stats import findable, split_ratio
+
+    families, splits = _families(study), study.splits
+    if not families:
+        return ''
+    if splits < 2:
+        return f'{splits} split has no spread to compare with: it shows numbers, and settles nothing.'
+    about = dict(by=study.by, fractions=study.fractions, scored=study.scored)
+    ratio = split_ratio(about)
+    told = [
+        f'{findable(splits, ratio, n):.2g} for {name} ({n})' for name, n in families.items()
+    ]
+    return (
+        f"With 80 % power {splits} splits find differences of so many times their spread "
+        f"over splits: {', '.join(told)}. More splits can be added later."
+    )
+
+
 def cost(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
     preset: str = None,  # Another preset than the study's, or `full`
     jobs: int = 2,  # Runs at a time
 ):
-    "Say what a study will take on this machine before it starts"
+    "Say what a study will take on this machine, and what it can find, before it starts"
     from duiit.models.predictor import default_device
-    from duiit.study.training import SHORT, TRIAL
-    from duiit.models.recipe import FitTranslator
 
-    s = load_study(study, preset=preset)
-    p, A, runs, device = preset_of(s), arms_of(s), runs_of(s), default_device()
-    d = read_json(Path(reports) / s.name / 'study.json')['cohorts']
-    steps = p.steps or p.epochs * -(-max(c['n_slices'] for c in d.values()) // p.batch)
-    of_target = d[s.target]
-    masks = s.predicts == 'mask'
-    classes = len(of_target['masks']) + 1 if masks else len(of_target['classes'] or ())
-    kinds, total = {}, 0.0
-    for r in runs:
-        for g in A[r].stages:
-            long = isinstance(g, FitTranslator)
-            pools = g.sources if long and g.one_per_source else ()
-            k = (g.predictor, pools, g.translator if long else '')
-            if k not in kinds:
-                kinds[k] = step_seconds(g, p, of_target['size'], device, classes, masks)
-            if long:
-                total += kinds[k] * steps * (1 + TRIAL * g.tries_negative) + SCORE
-            else:
-                searched = p.trials * SHORT * (g.policy == 'searched')
-                total += kinds[k] * steps * g.share * (p.refits + searched)
-    long = sum(isinstance(A[r].stages[0], FitTranslator) for r in runs)
-    total = (total + START * (long + (len(runs) > long))) * s.splits
-    said = [r.get('status') for r in states(s, reports).values()]
+    asked, device = load_study(study, preset=preset), default_device()
+    declared = read_json(Path(reports) / asked.name / 'study.json')
+    seconds, steps = forecast(asked, declared['cohorts'], device)
+    arms, runs, splits = arms_of(asked), runs_of(asked), asked.splits
+    long = sum(bool(arms[run].guidance) for run in runs)
+    said = [row.get('status') for row in states(asked, reports).values()]
     done, stale = said.count('done'), said.count('stale')
-    print(
-        f"{s.name}: {len(A)} arms on {s.splits} split{'s' * (s.splits > 1)} are {len(runs) * s.splits} runs ({long * s.splits} train a translator, {steps} steps each; {done} runs are there already{f', {stale} stale: made from other data or settings, and trained again' if stale else ''}). "
-        f"From scratch about {total / jobs / 60:.0f} min on {jobs} at a time ({device}); what was finished stays, and the same command goes on after any interruption."
+    old = (
+        f', {stale} stale: made from other data or settings, and trained again' if stale else ''
     )
+    print(
+        f"{asked.name}: {len(arms)} arms on {splits} split{'s' * (splits > 1)} are "
+        f"{len(runs) * splits} runs ({long * splits} train a translator, {steps} steps each; "
+        f"{done} runs are there already{old}). From scratch about {seconds / jobs / 60:.0f} min "
+        f"on {jobs} at a time ({device}); what was finished stays, and the same command goes on "
+        "after any interruption."
+    )
+    print(promise(asked))
 
 # %% ../nbs/91_cli.ipynb #c014
 def progress(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MARGIN', 'MOST', 'from_summary', 'resampled_mean', 'compare', 'ratio_of', 'power', 'needed', 'subjects_needed',
-           'subject_errors', 'paired_errors', 'bootstrap', 'split_ratio', 'per_split', 'summarise', 'holm', 'contrasts',
-           'planned']
+           'findable', 'subject_errors', 'paired_errors', 'bootstrap', 'split_ratio', 'per_split', 'summarise', 'holm',
+           'contrasts', 'planned']
 
 # %% ../../nbs/report/01_stats.ipynb #c002
 import numpy as np, pandas as pd
@@ -213,6 +213,25 @@ def subjects_needed(
     while of_paired.power(effect, subjects, level) < target:
         subjects += 1
     return float(subjects)
+
+# %% ../../nbs/report/01_stats.ipynb #n402
+def findable(
+    splits: int,  # Number of splits, 2 or more
+    ratio: float,  # n_test / n_train of a split, in subjects; 0 if the splits are independent
+    comparisons: int = 1,  # Size of the family of tests
+    target: float = 0.8,  # Power that is asked for
+    level: float = 0.05,  # Of the two-sided test
+) -> float:  # In standard deviations of the paired difference over splits
+    "The smallest difference that is found with this power, though all others of its family are none"
+    from scipy.optimize import brentq
+
+    def missing(difference):
+        return power(difference, 1.0, splits, ratio, level / comparisons) - target
+
+    far = 1.0
+    while missing(far) < 0:
+        far *= 2
+    return float(brentq(missing, 0.0, far))
 
 # %% ../../nbs/report/01_stats.ipynb #c043
 def subject_errors(
