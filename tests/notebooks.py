@@ -11,8 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 NBS = ROOT / 'nbs'
-# `make bench` measures speed; it takes long and needs a quiet machine
-LEFT_OUT = ('guides/bench.ipynb',)
+LEFT_OUT = ()
 NOTEBOOK, PICTURE = 300_000, 60_000  # bytes, at most
 ROUND = (5, 10, 20, 30, 60, 90, 120, 180, 300)  # seconds that a notebook may be said to take
 PLOTLY = 'application/vnd.plotly.v1+json'

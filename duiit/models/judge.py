@@ -19,7 +19,7 @@ from ..data.units import Norm
 from ..data.cohort import Cohort
 from ..core import InputError, atomic, check_in, digest, read_json, write_json
 from .nets import make_predictor, PREDICTORS, seeded, stream
-from .predictor import augment, autocast, Shuffle, Standard
+from .predictor import augment, autocast, in_parts, Shuffle, Standard
 from ..data.split import split_rows
 
 # %% ../../nbs/models/06_judge.ipynb #c005
@@ -178,7 +178,7 @@ def _errors(judge, x, frame, rows, constant, device):
         torch.from_numpy(judge.standard.encode(frame.label.to_numpy()[rows])),
         torch.tensor(judge.info['edges'], dtype=torch.double),
     )
-    out = [judge(b.to(device)) for b in x[rows].split(128)]
+    out = [judge(b.to(device)) for b in in_parts(x[rows], 128)]
     z, logits = (
         torch.cat([o[2] for o in out]).double().cpu(),
         torch.cat([o[1] for o in out]).cpu(),
@@ -327,7 +327,7 @@ def read_labels(
             f"images of {x.shape[2]}x{x.shape[3]} px, but the judge knows {judge.info['size'][0]}x{judge.info['size'][1]} px. Bring them to that size"
         )
     return judge.standard.decode(
-        torch.cat([judge(b.to(device))[2].cpu() for b in x.split(batch)]).double().numpy()
+        torch.cat([judge(b.to(device))[2].cpu() for b in in_parts(x, batch)]).double().numpy()
     )
 
 # %% ../../nbs/models/06_judge.ipynb #c029
@@ -340,7 +340,7 @@ def features_of(
 ) -> tuple:  # features `(N, d)`, logits of classes `(N, K)`, both float64 on the CPU
     "What `net` sees in images"
     net = net.to(device).eval()
-    out = [net(b.to(device))[:2] for b in as_batch(images).split(batch)]
+    out = [net(b.to(device))[:2] for b in in_parts(as_batch(images), batch)]
     return tuple(torch.cat([o[i].double().cpu() for o in out]) for i in (0, 1))
 
 # %% ../../nbs/models/06_judge.ipynb #c032
@@ -611,7 +611,7 @@ def _read_masked(x, z, train, test, steps, batch, key, device):
         device=device,
     )
     with torch.no_grad():
-        p = torch.cat([net(b.to(device)).squeeze(1).cpu() for b in x[test].split(128)])
+        p = torch.cat([net(b.to(device)).squeeze(1).cpu() for b in in_parts(x[test], 128)])
     return float(((p - z[test]).double() ** 2).mean())
 
 # %% ../../nbs/models/06_judge.ipynb #c055

@@ -24,6 +24,7 @@ from .nets import GENERATORS, Discriminator, make_predictor, seeded, stream
 from duiit.models.predictor import (
     Shuffle,
     autocast,
+    in_parts,
     join,
     label_loss,
     moved_labels,
@@ -714,11 +715,12 @@ def translators(
 def apply_net(
     net: nn.Module,  # A generator
     x: Tensor,  # `(N, C, H, W)` in [-1, 1]
-    batch: int = 64,  # Images at a time
+    batch: int = 64,  # Images at a time, of 64 px
     device: str = 'cpu',  # Where the network is
 ) -> Tensor:  # `(N, C', H, W)` in fp32 on the CPU
     "A generator's images, batch by batch, in fp32"
-    return torch.cat([net(part.to(device)).float().cpu() for part in x.split(batch)])
+    shown = [net(part.to(device)).float().cpu() for part in in_parts(x, batch)]
+    return torch.cat(shown)
 
 # %% ../../nbs/models/05_translator.ipynb #c054
 def _norm_batches(j, sample, batches):

@@ -15,7 +15,7 @@ from ..data.cohort import shows_people
 from ..data.faces import blank_face
 from ..models.diffusion import FourSteps
 from ..models.recipe import FitPredictor
-from ..models.predictor import domain_accuracy, predict_labels
+from ..models.predictor import domain_accuracy, in_parts, predict_labels
 from ..models.translator import apply_net
 from duiit.models.judge import (
     features_of,
@@ -76,12 +76,12 @@ def found_masks(
     run: Run,  # The run
     name: str,  # Of a predictor
     images,  # The target's images `(N, 1, H, W)` in [-1, 1]
-    batch: int = 64,  # Images at a time
+    batch: int = 64,  # Images at a time, of 64 px
     number: int = 0,  # Of the refit
 ) -> np.ndarray:  # `(N, H, W)` uint8
     "What a predictor takes every pixel for"
     P, standard, found = run.nets[name, number], run.data.standard, []
-    for part in images.split(batch):
+    for part in in_parts(images, batch):
         chance = predict_labels(P, shown_to(run, name, part), standard, device=run.device)
         found.append(chance.argmax(1).astype(np.uint8))
     return np.concatenate(found)
