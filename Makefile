@@ -9,7 +9,7 @@
 #   make docs [SERVE=1] [REPORTS="mine"]              the site from the notebooks, into _docs/; your studies in reports/ may join it
 #   make lab                                          JupyterLab on the first notebook
 #   make style                                        format the code, and say in numbers how it reads
-#   make bench                                        ratios of speed, printed from interleaved runs
+#   make bench                                        ratios of speed from interleaved runs, to reports/reference/bench.csv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 COHORTS ?=
@@ -76,5 +76,6 @@ style: .venv/ready
 	@nbdev_export
 	@python tests/style.py
 
+FULL_BENCH := {sizes: [64, 128, 256], repeats: 5, slices: 20000, large: 2000, out: reports/reference/bench.csv}
 bench: .venv/ready
-	@mkdir -p build; papermill nbs/guides/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR --stdout-file build/bench.txt; status=$$?; cat build/bench.txt; exit $$status
+	@mkdir -p build; papermill nbs/guides/bench.ipynb build/bench.ipynb --no-progress-bar --log-level ERROR -y '$(FULL_BENCH)' --stdout-file build/bench.txt; status=$$?; cat build/bench.txt; exit $$status
