@@ -591,7 +591,7 @@ def _waited(process):
     finally:
         signal.signal(signal.SIGTERM, before)
 
-
+# %% ../nbs/91_cli.ipynb #n444
 def study(
     name: Param(
         'Name of a study, a YAML or Python file, or a folder of cohorts', nargs='?', opt=False
@@ -814,7 +814,7 @@ def predict(
         tmp.write_text(text, encoding='utf-8')
     print(f"{out}: {len(notes)} rows")
 
-
+# %% ../nbs/91_cli.ipynb #n442
 def describe(
     run: str,  # Folder of a trained run, or a copy of its nets.json and nets.safetensors
 ):
@@ -875,7 +875,7 @@ def pseudo_label(
     print(table[shown].round(3).to_string(index=False))
     print(f'{out}: masks of {len(table)} images')
 
-
+# %% ../nbs/91_cli.ipynb #n443
 def nnunet(
     run: str,  # Folder of a run with a translator, such as reports/<study>/runs/<arm>/split0
     cohort: str,  # Folder of the labelled source cohort that is translated

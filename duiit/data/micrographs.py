@@ -130,7 +130,7 @@ def read_micrograph(
     image = check_picture(path, read_image(path, notes))
     return Micrograph(Path(path), subject, image, pixel_um)
 
-
+# %% ../../nbs/data/10_micrographs.ipynb #n453
 def _parts(stem):
     return set(stem.split('_'))
 

@@ -232,7 +232,7 @@ _MEASURES = (
     'labels?|class|slices?|sex|gender|dates?|scanner|group|visit|session|run|score|volume'
 )
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n439
 def _any_word(words, more=''):
     "A pattern for one of some words in a column's name, or for a part of it"
     return re.compile(rf'(?<![a-z])({words})(?![a-z])' + (f'|{more}' if more else ''))
@@ -323,7 +323,7 @@ def _pattern(text):
         )
     return p
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n435
 class Naming:
     "One way in which paths name subjects"
 
@@ -399,7 +399,7 @@ class Namings:
                 above[k] = over
         return Naming(names, above, loose, bool(before))
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n436
 class Fit:
     "How ids of a table fit the subjects of one `Naming`"
 
@@ -475,7 +475,7 @@ def _rivals(a, b, slices):
     mine, theirs = a.rows(), b.rows()
     return any(theirs.get(s, mine[s]) != mine[s] for s in mine) or not set(theirs) <= set(mine)
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n440
 def _subject_fit(table, namings, subject_column, others, slices):
     "The `Fit` of the column that fits most subjects; `InputError` where another one would give other labels"
     columns = [c for c in table.frame.columns if c not in others]
@@ -594,7 +594,7 @@ def _table_of(tables, fit_of, path):
         )
     return best[0]
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n433
 def _by_id(table, ids, cells, numbers=None):
     "{id: `Cell`}, or with numbers of slices {id: {slice: `Cell`}}; `InputError` where rows contradict each other"
     out = {}
@@ -652,7 +652,7 @@ def _how_read(table, fit, y, cells):
         )
     return notes + unit_note(cells)
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n434
 def match_labels(
     raw,  # folder
     images,  # paths of images below it
@@ -1016,7 +1016,7 @@ def _names(classes):
         else tuple(classes)
     )
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n437
 def _label_file(raw, files, labels):
     tables = [
         f
@@ -1074,7 +1074,7 @@ def _named(raw, classes, label_unit, **o):
     read = match_labels(raw, images, table, classes=classes, label_unit=label_unit, **o)
     return read.name, read.units
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n438
 def folder_form(
     raw,  # Folder of the raw files
     modality='',  # E.g. `'CT'`
@@ -1174,7 +1174,7 @@ def _about(labels, s, slices, axis, mm, name):
         ('labels', told and sorted(told)),
     )
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n441
 def find_folder(
     raw,  # Folder of the raw files
     labels='',  # Name of the table; empty: found
@@ -1317,7 +1317,7 @@ def _slices_first(x, axis):
     hint = 'nothing tells' if seems is None else f"the {list(AXES)[seems]} axis seems to"
     raise _question(f"shape {shape}: {hint}")
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n430
 def _read_array(f, axis):
     return _slices_first(read_npy(f), axis)
 
@@ -1351,7 +1351,7 @@ def _in_unit(x, about):
     "Values times the factor to SUV, where the header gave one"
     return x if 'factor' not in about else x * np.float32(about['factor'])
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n431
 def _decode_any(about):
     "path -> (H, W), or `Pixels` with the chosen slices of a file that holds several"
 
@@ -1401,7 +1401,7 @@ def read_folder(
         got = [Pixels(x[k], numbers[k], mm[1:] if mm else about['mm'], notes=notes)]
     return [_labelled(p, piece.subject, about) for p in got]
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n432
 FOLDER = Recipe(
     'folder',
     'Images',

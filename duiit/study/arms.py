@@ -644,7 +644,7 @@ def _pairs(A, question, *pairs):
         if one[0] in A and other[0] in A
     ]
 
-
+# %% ../../nbs/study/01_arms.ipynb #n445
 def _declared_diffusion(study, A):
     "SynDiff against CycleGAN, and guided against not"
     found = []
@@ -694,7 +694,7 @@ def _declared_unlabelled(study, A):
         found += _pairs(A, 'Is diffusion better than CycleGAN?', *both)
     return found
 
-
+# %% ../../nbs/study/01_arms.ipynb #n446
 def declared_contrasts(
     study: Study,  # The study
 ) -> list:  # Dicts `arm, predictor, reference, reference_predictor, question`

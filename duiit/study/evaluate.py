@@ -59,7 +59,7 @@ def shown_to(
     source = next(stage.sources[0] for stage in run.arm.stages if stage.sources)
     return apply_net(run.generators[source][1], images, device=run.device)
 
-
+# %% ../../nbs/study/05_evaluate.ipynb #n448
 def counted(
     found,  # Masks `(N, H, W)`
     true,  # Masks `(N, H, W)`
@@ -116,7 +116,7 @@ def _of_labels(run, rows):
     label = target.frame.label.to_numpy()[rows]
     return {net: dict(label=label) | _said(says) for net, says in predicted.items()}
 
-
+# %% ../../nbs/study/05_evaluate.ipynb #n449
 def predictions_of(
     run: Run,  # The run
 ) -> pd.DataFrame:
@@ -519,7 +519,7 @@ def _domain_probe(run, stage, add):
     about = 'A logistic regression on the features of new images tells target from source; 0.5: it cannot.'
     add('domain', about, sum(map(len, new)), accuracy=accuracy)
 
-
+# %% ../../nbs/study/05_evaluate.ipynb #n450
 def probes_of(
     run: Run,  # The run
     slices: dict,  # Source -> `Translated`

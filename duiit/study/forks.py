@@ -93,7 +93,7 @@ def _status(streams, wanted):
         return 1
     return 0
 
-
+# %% ../../nbs/study/12_forks.ipynb #n451
 def _forked(client, others):
     "The number of a fork that becomes what a client asks for"
     streams = [recv_handle(client) for _ in STREAMS]
@@ -141,7 +141,7 @@ def _look_after(clients, ready):
         if number:
             _tell(clients.pop(fork), os.waitstatus_to_exitcode(status) & 255)
 
-
+# %% ../../nbs/study/12_forks.ipynb #n452
 def serve(
     number: int,  # Of the open socket
 ):

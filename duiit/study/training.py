@@ -289,7 +289,7 @@ def training_sets(
         found.append((join(images), torch.cat(known)))
     return found
 
-
+# %% ../../nbs/study/04_training.ipynb #n447
 @perform.register
 def _(stage: FitPredictor, run: Run):
     if stage.policy == 'searched' and not run.policy:
