@@ -86,7 +86,14 @@ from duiit.report.tables import (
 )
 from .paper_tables import paper_tables, paper_words
 from .card import model_card
-from .sweep import drift_section, drifts, scores_of, sweep_section, sweep_table
+from duiit.report.sweep import (
+    drift_section,
+    drifts,
+    scores_of,
+    support_table,
+    sweep_section,
+    sweep_table,
+)
 
 # %% ../../nbs/report/08_page.ipynb #c005
 def within(
@@ -516,6 +523,7 @@ def _pictures(v: Basis, small):
         legend=_bar(v.target),
         fidelity=list(fidelity_tables(v)),
         drift=drift_section(v),
+        support=support_table(v),
         probes=probe_tables(v),
         left_out=left_words(v),
     )
@@ -551,6 +559,7 @@ _contents = dict(
     pictures='Translations',
     fidelity='Fidelity',
     drift='Drift',
+    support='Support',
     probes='Probes',
     controls='Controls',
     worst='Worst subjects',
@@ -574,7 +583,7 @@ def context(
         {'predictions' if v.masks else 'masks'}
         | {
             k
-            for k in ('paper', 'sweep', 'drift', 'probes', 'curves')
+            for k in ('paper', 'sweep', 'drift', 'support', 'probes', 'curves')
             if not view[k] and not (k == 'probes' and view['left_out'])
         }
         | ({'controls'} if not view['controls'] and not view['leaks'] else set())
