@@ -418,7 +418,7 @@ def promise(
     ]
     return (
         f"With 80 % power {splits} splits find differences of so many times their spread "
-        f"over splits: {', '.join(told)}. More splits can be added later."
+        f"over splits: {', '.join(told)}."
     )
 
 
