@@ -15,8 +15,8 @@ from .cohort import Cohort
 
 # %% ../../nbs/data/06_split.ipynb #c005
 PARTS = ('train', 'valid', 'test')
-KINDS = ('subject', 'blind', 'block', 'slice', 'counts', 'block-slice')
-WHOLE = ('subject', 'blind')  # kinds in which every subject is in one part
+KINDS = ('subject', 'blind', 'one-out', 'block', 'slice', 'counts', 'block-slice')
+WHOLE = ('subject', 'blind', 'one-out')  # kinds in which every subject is in one part
 LEAKING = ('slice', 'block-slice', 'counts')  # demonstrations
 # images for training, validation and test in Yang & Xie (2020), Table 1
 PUBLISHED = (1887, 271, 280)
@@ -113,6 +113,15 @@ def _by_subject(cohort, fractions, seeds, blind=False):
     return part.loc[cohort.frame.subject].to_numpy(dtype='<U6')
 
 
+def _by_one_out(cohort, index, seed):
+    "Part of every row: one subject is tested, all others are learnt from"
+    names = np.unique(cohort.frame.subject)
+    if len(names) < 2:
+        raise InputError(f'{cohort.name} has {len(names)} subject; leaving one out takes two')
+    tested = np.random.default_rng([seed, 2]).permutation(names)[index % len(names)]
+    return np.where(cohort.frame.subject == tested, 'test', 'train').astype('<U6')
+
+
 def _by_image(n, sizes, seed):
     "Part of every row, whoever its subject is"
     part = np.full(n, 'unused', dtype='<U6')
@@ -178,6 +187,8 @@ def _by_counts(cohort, counts, seed):
 def _part_of(cohort, index, fractions, by, seed, counts):
     "Part of every row, by one of the kinds"
     seeds = np.random.SeedSequence([seed, index]).generate_state(2)
+    if by == 'one-out':
+        return _by_one_out(cohort, index, seed)
     if by in WHOLE:
         return _by_subject(cohort, fractions, seeds, by == 'blind')
     if by == 'block':
@@ -194,7 +205,7 @@ def split_rows(
     cohort: Cohort,  # What is split
     index: int,  # Number of the random split, from 0
     fractions=SHARES,  # Train, valid, test: of subjects, or of images with `'slice'`
-    by: str = 'subject',  # 'subject', 'blind', 'block', or to show leakage: 'slice', 'block-slice', 'counts'
+    by: str = 'subject',  # 'subject', 'blind', 'one-out', 'block', or to show leakage: 'slice', 'block-slice', 'counts'
     seed: int = 2020,  # Shared by all splits of a study
     counts=PUBLISHED,  # Images per part with `by='counts'`, which uses no fractions
 ) -> Split:

@@ -78,7 +78,7 @@ class FitTranslator:
                 raise InputError(f'{name}={value!r}: a weight is a number >= 0')
 
 # %% ../../nbs/models/01_recipe.ipynb #c007
-SETS = ('target', 'source', 'translated', 'truth', 'augmented')
+SETS = ('target', 'source', 'translated', 'truth', 'augmented', 'own', 'scored')
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,16 @@ class FitPredictor:
     @property
     def name(self):
         "Of the predictor, in tables"
-        return 'adapted' if self.back else 'refit'
+        if self.back:
+            return 'adapted'
+        if 'own' in self.on:
+            return 'self'
+        return 'union' if {'source', 'translated'} <= set(self.on) else 'refit'
 
     @property
     def target_labels(self):
         "Whether it learns from the target's labels"
-        return bool({'target', 'augmented'} & set(self.on)) or self.in_range
+        return bool({'target', 'augmented', 'scored'} & set(self.on)) or self.in_range
 
 # %% ../../nbs/models/01_recipe.ipynb #c012
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ class Preset:
     refit_batch: int = 16  # Images in a step of a predictor on frozen images
     # Predictors on frozen images, from other initial weights, whose errors are averaged
     refits: int = 1
+    # Each refit leaves out another part of its training subjects; their average is told, too
+    folds: bool = False
     judge_steps: int = 2000  # Updates of the judge of translations
     probe_steps: int = 120  # Updates of a predictor that looks for hidden labels
     trials: int = 10  # Policies of augmentation that a search tries
@@ -157,6 +163,10 @@ class Preset:
         if self.refits < 1:
             raise InputError(
                 f'preset {self.name!r}: refits={self.refits!r}; at least 1 is needed'
+            )
+        if self.folds and self.refits < 2:
+            raise InputError(
+                f'preset {self.name!r}: folds need refits, one for each; write refits: 5'
             )
         if (self.steps > 0) == (self.epochs > 0):
             raise InputError(

@@ -15,6 +15,7 @@ import base64, html, io
 import numpy as np, pandas as pd
 import plotly.graph_objects as go
 from ..core import InputError
+from ..data.split import WHOLE
 from .stats import per_split, resampled_mean
 from ..study.results import METRICS, class_columns, primary_in, subject_means
 
@@ -38,6 +39,8 @@ ALIKE = {
     'untranslated': 'control',
     'tutorship': 'DUIIT',
     'adaptation': 'CycleGAN',
+    'union': 'detached twin',
+    'self-trained': 'transfer',
     'SynDiff': 'augmentation',
     'SynDiff, guided': 'transfer',
     'SynDiff, detached twin': 'released',
@@ -256,7 +259,7 @@ def shares_subjects(
     by: str,  # Kind of split, see `duiit.data.split.KINDS`
 ) -> bool:  # Whether it puts slices of one subject into training and test
     "Splits by subject, and by blocks of subjects, keep people apart; the others do not"
-    return by not in ('', 'subject', 'blind', 'block')
+    return by not in ('', 'block', *WHOLE)
 
 
 def who(
@@ -273,7 +276,8 @@ def who(
     row = rows.iloc[0]
     name = row.title
     if predictor and (predictor == 'joint' or ',' in row.reads):
-        name += fmt.format('refitted' if predictor == 'refit' else predictor)
+        said = 'refitted' if predictor == 'refit' else predictor
+        name += fmt.format('ensemble' if said.endswith('-ensemble') else said)
     if shares_subjects(row.by) and 'leak' not in row.title.lower():
         name += ' (leakage demonstration)'
     return name

@@ -108,13 +108,11 @@ def arm_cell(
     note='',  # Small text below
 ):
     "The first cell of an arm's row: its title, what it reads, its colour and the mark of a split that leaks"
-    read = (
-        'joint predictor'
-        if predictor == 'joint'
-        else 'refitted predictor'
-        if predictor == 'refit' and ',' in a.reads
-        else ''
-    )
+    read = 'joint predictor' if predictor == 'joint' else ''
+    if predictor == 'refit' and ',' in a.reads:
+        read = 'refitted predictor'
+    if predictor.endswith('-ensemble'):
+        read = 'ensemble of its folds'
     mark = f'Leakage demonstration, split by {a.by}' if shares_subjects(a.by) else ''
     return cell(
         a.title, note or read, sort=f'{a.order:03d} {predictor}', cls=colour(a.group)

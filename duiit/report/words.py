@@ -649,6 +649,7 @@ def kind_words(by: str) -> str:  # `10 splits ...`
     return {
         'block': 'of subjects of their own',
         'blind': 'by subject, without a look at labels',
+        'one-out': 'that each test one subject',
         'counts': 'by slice, in the published counts',
     }.get(by, f'by {by}')
 

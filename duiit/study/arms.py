@@ -22,6 +22,8 @@ SETS = dict(
     sweep='forms of guidance',
     diffusion='the method with SynDiff as its translator',
     unlabelled='targets without any label',
+    masks='what needs masks',
+    bounds='what more labels of the target would reach',
 )
 
 
@@ -31,7 +33,9 @@ class Arm:
     title: str  # Shown to readers
     group: str  # Colour and order in figures
     stages: tuple  # What is trained, in order
-    reads: tuple  # Which predictors it reports: `'refit'`, `'joint'`, `'adapted'`, `'constant'`
+    # Which predictors it reports: `'refit'`, `'joint'`, `'adapted'`, `'union'`, `'self'`, or
+    # what needs no training: `'constant'`, `'threshold'`
+    reads: tuple
     about: str  # One sentence
     set: str = 'main'  # One of `SETS`
     by: str = ''  # Another kind of split than the study's: a demonstration of leakage
@@ -315,13 +319,22 @@ def _unlabelled(target, T, s):
         f'A predictor that learnt from {S} reads {T} as it is.',
         'unlabelled',
     )
+    yield Arm(
+        f'self-{s}',
+        f'Self-training from {S}',
+        'self-trained',
+        (FitPredictor(('source',), (s,)), FitPredictor(('source', 'own'), (s,))),
+        ('self',),
+        f'A predictor that learnt from {S} labels the {T} training images; another one learns from both.',
+        'unlabelled',
+    )
     for translator, ending in PATHS.items():
         for guidance, how in (('detached', ''), ('attached', '-guided')):
             yield from _paths(T, s, translator, guidance, ending + how)
 
 
 def _paths(T, s, translator, guidance, ending):
-    "Tutorship and adaptation by one translator"
+    "Tutorship, adaptation and their union by one translator"
     S, guided = s.upper(), guidance == 'attached'
     soft = dict(guide='average', noise=0.05) if translator == 'syndiff' else {}
     stages = (
@@ -336,6 +349,7 @@ def _paths(T, s, translator, guidance, ending):
         ),
         FitPredictor(('translated',), (s,)),
         FitPredictor(('source',), (s,), back=True),
+        FitPredictor(('source', 'translated'), (s,)),
     )
     words = f'{_named[translator]}{", guided" if guided else ""}'
     yield Arm(
@@ -355,6 +369,47 @@ def _paths(T, s, translator, guidance, ending):
         ('adapted',),
         f'{T} is translated to {S} and read by a predictor that learnt from {S}.',
         'unlabelled',
+    )
+    yield Arm(
+        f'union-{s}{ending}',
+        f'Union of {S} and translations, {words}',
+        'union',
+        stages,
+        ('union',),
+        f'The predictor learns from {S} as it is and from its translations.',
+        'unlabelled',
+    )
+
+
+def _bounds(target, T):
+    "A threshold, and what more labels of the target would reach"
+    yield Arm(
+        'otsu',
+        'Otsu, filled',
+        'constant',
+        (FitPredictor(),),
+        ('threshold',),
+        'Myelin by a threshold, axons as the holes in it; nothing is learnt.',
+        'masks',
+    )
+    yield Arm(
+        f'rest-{target}',
+        f'All other {T} subjects',
+        'bound',
+        (FitPredictor(),),
+        ('refit',),
+        f'Learns from real labels of every {T} subject but the one that is tested.',
+        'bounds',
+        'one-out',
+    )
+    yield Arm(
+        f'insample-{target}',
+        f'{T} in sample',
+        'bound',
+        (FitPredictor(('scored',)),),
+        ('refit',),
+        'Learns from the very images that are scored, with their labels: the ceiling of the predictor, no result.',
+        'bounds',
     )
 
 # %% ../../nbs/study/01_arms.ipynb #c013
@@ -376,6 +431,7 @@ def arms(
         *(a for s in sources for a in _sweep(target, T, s)),
         *(a for s in sources for a in _diffusion(target, T, s)),
         *(a for s in sources for a in _unlabelled(target, T, s)),
+        *_bounds(target, T),
     ]
     twice = [a.name for i, a in enumerate(every) if a.name in {b.name for b in every[:i]}]
     if twice:
@@ -512,7 +568,7 @@ class Study:
     predicts: str = 'label'
     splits: int = 3  # Random splits of the target cohort
     # `'subject'`; `'blind'`: the same, but no label is looked at; `'block'`: other subjects in every
-    # split; `'slice'` and `'counts'` only demonstrate leakage
+    # split; `'one-out'`: one subject is tested; `'slice'` and `'counts'` only demonstrate leakage
     by: str = 'subject'
     fractions: tuple = (0.20, 0.10, 0.70)  # Of target subjects for training, validation, test
     source_test: float = 0.2  # Of source subjects kept from training, to score translations
@@ -551,7 +607,11 @@ class Study:
             check_in('set of arms', o, SETS)
         for k in self.full:
             check_in("field of a study in 'full':", k, [f.name for f in fields(Study)])
-        check_in('kind of split', self.by, ('subject', 'blind', 'block', 'slice', 'counts'))
+        check_in(
+            'kind of split',
+            self.by,
+            ('subject', 'blind', 'one-out', 'block', 'slice', 'counts'),
+        )
         A = arms(self.target, self.sources)
         for a in self.arms + self.without:
             check_in('arm', a, A)
@@ -581,7 +641,17 @@ def arms_of(
         or [v['arm'] for v in study.vary]
         or [a.name for a in A.values() if a.set in study.sets]
     )
-    return {n: A[n] for n in names if n not in study.without} | {a.name: a for a in swept}
+    found = {n: A[n] for n in names if n not in study.without} | {a.name: a for a in swept}
+    return {name: _with_ensembles(arm, preset_of(study, arm)) for name, arm in found.items()}
+
+
+def _with_ensembles(arm, preset):
+    "Of predictors that are trained in folds, the mean is read, too"
+    if not preset.folds:
+        return arm
+    trained = {stage.name for stage in arm.stages if isinstance(stage, FitPredictor)}
+    more = tuple(f'{name}-ensemble' for name in arm.reads if name in trained)
+    return replace(arm, reads=arm.reads + more)
 
 
 def preset_of(
@@ -677,6 +747,8 @@ def _declared_unlabelled(study, A):
     found = []
     for s in study.sources:
         none = f'none-{s}', 'refit'
+        others = [(f'none-{other}', 'refit') for other in study.sources if other != s]
+        found += _pairs(A, 'Does self-training help?', ((f'self-{s}', 'self'), none))
         for ending in PATHS.values():
             tutor, adapt = (f'tutor-{s}{ending}', 'refit'), (f'adapt-{s}{ending}', 'adapted')
             guided = (
@@ -687,6 +759,10 @@ def _declared_unlabelled(study, A):
                 A, 'Does translation help without a label?', (tutor, none), (adapt, none)
             )
             found += _pairs(A, 'Does guidance help without a label?', *guided)
+            union = (f'union-{s}{ending}', 'union')
+            found += _pairs(A, 'Does the source add to its translations?', (union, tutor))
+            against = [(tutor, other) for other in others]
+            found += _pairs(A, 'Is translation better than another source as it is?', *against)
         both = [
             ((f'{path}-{s}-syndiff', p), (f'{path}-{s}', p))
             for path, p in (('tutor', 'refit'), ('adapt', 'adapted'))
@@ -772,39 +848,70 @@ def _apart(blocks):
     )
 
 
+_of_sem = ('tem_negative', 'sem_looks')
 _equal, _equal_blocks = _apart(16)
 _shifted, _shifted_blocks = _apart(24)
 _twins = ('cyclegan-mri', 'mix-ct-mri', 'mix-ct-mri-detached')
 _diffusions = ('syndiff-mri', 'mix-ct-mri-syndiff', 'mix-ct-mri-syndiff-detached')
 
 
-def _paths_from(source, endings):
-    "Names of both paths, detached and guided, by translators"
+def _paths_from(source, endings, paths=('tutor', 'adapt')):
+    "Names of paths, detached and guided, by translators"
     both = [ending + how for ending in endings for how in ('', '-guided')]
-    return tuple(f'{path}-{source}{ending}' for ending in both for path in ('tutor', 'adapt'))
+    return tuple(f'{path}-{source}{ending}' for ending in both for path in paths)
 
 
-_masked = (
-    *(f'none-{name}' for name in ('tem', 'tem_negative', 'sem_looks')),
-    *_paths_from('tem', PATHS.values()),
-    'pure-sem',
-)
+def _masked(target, *others):
+    "Names of arms from TEM to another microscope, whose looks other sources may have"
+    return (
+        *(f'none-{name}' for name in ('tem', *others)),
+        *(f'self-{name}' for name in others if name.endswith('_looks')),
+        *_paths_from('tem', PATHS.values(), ('tutor', 'adapt', 'union')),
+        f'pure-{target}',
+        f'insample-{target}',
+    )
+
+
 _common = dict(subjects=40, scenes=4, size=64, pixel_um=0.15)
-_scenes = dict(
-    tem=_common | dict(look='tem', seed=1, truth='../tem_sem'),
-    tem_sem=_common | dict(look='sem', seed=1),
+_others = dict(
     tem_negative=_common | dict(look='tem', seed=1, negative=True),
+    tem_looks=_common | dict(look='any tem', seed=2),
     sem_looks=_common | dict(look='any sem', seed=2),
 )
-_target = _common | dict(look='sem', seed=3)
+
+
+def _scenes(target, *others):
+    "TEM, the same scenes as the target would show them, and other sources"
+    paired = {
+        'tem': _common | dict(look='tem', seed=1, truth=f'../tem_{target}'),
+        f'tem_{target}': _common | dict(look=target, seed=1),
+    }
+    return paired | {name: _others[name] for name in others}
+
+
+_unet = dict(predictor=dict(name='unet', width=8), lr_predictor=3e-3)
 _mask_study = dict(
     predicts='mask',
-    splits=1,  # every row once in about 20 minutes on two cores; the full form has five
+    splits=1,  # every row once in about 20 minutes on two cores
     by='blind',
     fractions=(0.3, 0.1, 0.6),
-    change=dict(predictor=dict(name='unet', width=8), lr_predictor=3e-3),
-    full=dict(splits=5),
+    change=_unet,
+    full=dict(splits=3, change=_unet | dict(refits=5, folds=True)),
 )
+
+
+def _microscope(name, target, *others):
+    "A study from TEM to a computed microscope"
+    look = {target: _common | dict(look=target, seed=3)}
+    return Study(
+        name,
+        f'data/cohorts/{name}',
+        target=target,
+        sources=('tem', *others),
+        arms=_masked(target, *others) + ('otsu',) * (target == 'sem'),
+        make={'microscopy': _scenes(target, *others) | look},
+        **_mask_study,
+    )
 
 # %% ../../nbs/study/01_arms.ipynb #n523
 STUDIES = {
@@ -904,23 +1011,17 @@ STUDIES = {
             judge='ct_held',
             full=dict(splits=5, arms=(), sets=('unlabelled',)),
         ),
-        Study(
-            'pseudo-labels',
-            'data/cohorts/pseudo-labels',
-            target='sem',
-            sources=('tem', 'tem_negative', 'sem_looks'),
-            arms=_masked,
-            make={'microscopy': _scenes | dict(sem=_target)},
-            **_mask_study,
-        ),
+        _microscope('pseudo-labels', 'sem', *_of_sem),
+        _microscope('pseudo-labels-tem2', 'tem2', 'tem_looks'),
+        _microscope('pseudo-labels-bright', 'bright_field', 'tem_negative'),
         Study(
             'pseudo-labels-sem',
             'data/cohorts/pseudo-labels-sem',
             target='sem',
-            sources=('tem', 'tem_negative', 'sem_looks'),
-            arms=_masked,
+            sources=('tem', *_of_sem),
+            arms=_masked('sem', *_of_sem) + ('otsu', 'rest-sem'),
             make=dict(
-                microscopy=_scenes,
+                microscopy=_scenes('sem', *_of_sem),
                 micrographs=dict(sem=dict(raw='data/raw/axon-sem', size=64)),
             ),
             **_mask_study | dict(fractions=(0.4, 0.2, 0.4)),

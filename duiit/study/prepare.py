@@ -14,7 +14,7 @@ from torch import Tensor
 from ..core import InputError
 from ..data.units import fit_norm, Norm
 from ..data.cohort import Cohort, load_truth, truth_rows
-from ..data.split import check_leak, Split, split_rows
+from ..data.split import LEAKING, check_leak, Split, split_rows
 import duiit.models.segmenter  # adds the U-Net to `PREDICTORS`
 from ..models.diffusion import Sizes
 from ..models.recipe import FitPredictor, Preset
@@ -134,7 +134,7 @@ def prepare(
     target, sources = cs[study.target], {n: cs[n] for n in study.sources}
     kind = 'block-slice' if (study.by, by) == ('block', 'slice') else by or study.by
     split = split_rows(target, index, study.fractions, kind, study.seed)
-    check_leak(split, target, leak_ok=kind not in ('subject', 'blind', 'block'))
+    check_leak(split, target, leak_ok=kind in LEAKING)
     parts = {n: split_source(study, c, index) for n, c in sources.items()}
     for n, p in parts.items():
         check_leak(p, sources[n])
