@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TIFF', 'NIFTI', 'ORIENTATION', 'TURNS', 'PAGES', 'UNITS', 'UNIT_NAMES', 'ASSUMED', 'NO_FORM', 'IDENTITY', 'DEFAULTS',
-           'NO_SPACING', 'NO_SLOPE', 'TURNED', 'SCALE_TAG', 'Complaints', 'turned', 'read_tiff', 'read_npy',
-           'slice_axis', 'Nifti', 'nifti_volume', 'read_image']
+           'NO_SPACING', 'NO_SLOPE', 'TURNED', 'SCALE_TAG', 'STRAY', 'Complaints', 'turned', 'read_tiff', 'read_npy',
+           'slice_axis', 'Nifti', 'nifti_volume', 'read_image', 'mask_of_values']
 
 # %% ../../nbs/data/02_images.ipynb #c002
 import logging, math, os, re
@@ -611,3 +611,31 @@ def read_image(
             f"{path}: cannot be used as an image: {str(e) or type(e).__name__}. Replace the file or remove its rows"
         ) from None
     return a.astype(np.float32)
+
+# %% ../../nbs/data/02_images.ipynb #n476
+STRAY = 0.001  # the largest share of pixels between the classes that is a slip of a brush
+
+
+def mask_of_values(
+    values: np.ndarray,  # Numbers, as a mask's file holds them
+    names: tuple,  # Of the classes 1, 2, ...
+    path,  # The file, for messages
+    notes: list = None,  # Receives a sentence for each thing that had to be assumed
+) -> np.ndarray:  # uint8, of the same shape: 0 is background
+    "Classes by their numbers or by evenly spread greys; `InputError` for other values"
+    classes = f"0 (background) to {len(names)} ({', '.join(names)}), or as greys from 0 to 255"
+    step = 1 if values.max() <= len(names) else 255 / len(names)
+    near = np.round(values / step)
+    stray = np.abs(values - near * step) > 1
+    stray |= (near < 0) | (near > len(names))
+    if stray.mean() > STRAY:
+        some = ', '.join(f'{v:g}' for v in np.unique(values[stray])[:6])
+        raise InputError(
+            f'{path}: {stray.mean():.1%} of the pixels are of no class: values such as {some}; '
+            f'{classes} are needed. Smooth edges come from resizing or JPEG: export the mask '
+            'without interpolation, as PNG'
+        )
+    mask = near.clip(0, len(names)).astype(np.uint8)
+    if stray.any() and notes is not None:
+        notes.append(f'{path}: {stray.sum()} stray pixels were brought to the nearest class')
+    return mask

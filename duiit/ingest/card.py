@@ -427,6 +427,8 @@ def cohort_meta(
         notes=' '.join([recipe.title + '.', *notes]),
         dataset=recipe.dataset,
     )
+    if recipe.regions:
+        meta['regions'] = list(recipe.regions)
     return meta | (dict(label_classes=list(recipe.classes)) if recipe.classes else {})
 
 # %% ../../nbs/ingest/03_card.ipynb #c040

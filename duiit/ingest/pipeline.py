@@ -27,7 +27,7 @@ from duiit.core import (
     write_json,
 )
 from ..data.units import contradiction, PLAUSIBLE, unit_of
-from ..data.geometry import fit_square, smallest
+from ..data.geometry import fit_masks, fit_square, smallest
 from .recipe import Left, Piece, Pixels, Recipe, Warn
 from duiit.ingest.files import (
     bytes_text,
@@ -114,6 +114,8 @@ def _check_pixels(p):
         raise Unusable('damaged file', f"{shape}; (n, H, W) is needed")
     if p.labels is not None and len(p.labels) != n:
         raise TypeError(f"{len(p.labels)} labels for {n} slices")
+    if p.regions is not None and p.regions.shape != images.shape:
+        raise TypeError(f"masks of {p.regions.shape} for images of {images.shape}")
     _check_spacing(p.mm)
     return images
 
@@ -148,6 +150,7 @@ class _Prepared(NamedTuple):
     images: np.ndarray  # (n, size, size) on the cohort's grid, or None
     keep: np.ndarray  # which pictures of the `Pixels` they are
     left: list  # of `Left`
+    regions: np.ndarray = None  # (n, size, size) masks on the same grid, or None
 
 
 def _prepare(piece, p, size, spacing):
@@ -169,7 +172,10 @@ def _prepare(piece, p, size, spacing):
         fitted, keep = fitted[ok], keep[ok]
     if not len(fitted):
         return _Prepared(None, keep, left)
-    return _Prepared(np.ascontiguousarray(smallest(fitted)), keep, left)
+    images, regions = np.ascontiguousarray(smallest(fitted)), None
+    if p.regions is not None:
+        regions = fit_masks(p.regions[keep], p.mm, size, spacing, p.centre)
+    return _Prepared(images, keep, left, regions)
 
 # %% ../../nbs/ingest/04_pipeline.ipynb #c017
 def _on_scale(p, unit, record):
@@ -271,7 +277,7 @@ def _joined(done):
 
 
 def _read_into(record, recipe, piece):
-    "Read a piece, fill its record; its pictures, or None"
+    "Read a piece, fill its record; its pictures and masks, each of them or None"
     import warnings
 
     with warnings.catch_warnings(), time_limit(900.0):
@@ -284,7 +290,8 @@ def _read_into(record, recipe, piece):
     images = _joined(done)
     if images is not None:
         record['range'] = _range(images, recipe.unit)
-    return images
+    masks = [o.regions for o in done if o.regions is not None]
+    return images, np.concatenate(masks) if masks else None
 
 # %% ../../nbs/ingest/04_pipeline.ipynb #c025
 def _failed(record, piece, e):
@@ -305,15 +312,15 @@ def _public_left(o, raw):
 
 
 def _read_piece(recipe, piece, raw):
-    "Pictures of one piece or None, and its record"
+    "Pictures of one piece or None, its record, and its masks or None"
     record = _blank_record()
     try:
-        images = _read_into(record, recipe, piece)
+        images, masks = _read_into(record, recipe, piece)
     except Exception as e:
-        images = None
+        images, masks = None, None
         _failed(record, piece, e)
     record['left'] = [asdict(_public_left(o, raw)) for o in record['left']]
-    return images, record
+    return images, record, masks
 
 # %% ../../nbs/ingest/04_pipeline.ipynb #c032
 def _checksum(image):
@@ -375,7 +382,7 @@ def _file_trouble(e, place):
 def _ingest_piece(recipe, plan, raw, work, i):
     "Read piece `i`, write its pictures, then its record; {'stop': why} where that fails"
     piece, stem, key = plan[i]
-    images, record = _read_piece(recipe, piece, raw)
+    images, record, masks = _read_piece(recipe, piece, raw)
     sources = [[public_path(str(f), raw), _sha256(f)] for f in dict.fromkeys(piece.files)]
     sums = [] if images is None else [_checksum(x) for x in images]
     record |= dict(key=key, bytes=0, sums=sums, sources=sources)
@@ -385,6 +392,10 @@ def _ingest_piece(recipe, plan, raw, work, i):
         if images is not None:
             _save(file, images)
             record['bytes'] = file.stat().st_size
+        if masks is not None:
+            place = work / 'cohort' / 'regions'
+            place.mkdir(exist_ok=True)
+            _save(place / file.name, masks)
         write_json(work / 'done' / f'{stem}.json', record)
     except OSError as e:
         return dict(stop=_file_trouble(e, work))
@@ -668,7 +679,7 @@ def _check_rows(frame, left, recipe):
 def _drop_unused(folder, frame):
     "Remove picture files of an older call, and those that hold nothing but duplicates"
     used = set(frame.path)
-    for f in (folder / 'images').iterdir():
+    for f in (*(folder / 'images').iterdir(), *(folder / 'regions').glob('*')):
         if f'images/{f.name}' not in used:
             f.unlink()
 
@@ -710,6 +721,8 @@ def _finish(recipe, plan, records, left, notes, work, options, key):
     warnings = told + card_warnings(recipe, here, twins, records, values)
     meta |= _caution(recipe, here['subjects'])
     _drop_unused(folder, frame)
+    if recipe.regions:
+        frame['regions'] = frame.path.str.replace('images/', 'regions/')
     frame.to_csv(folder / 'cohort.csv', index=False)
     write_json(folder / 'cohort.json', meta)
     shown = {k: Path(str(v)).name for k, v in options.items() if v not in (None, '')}

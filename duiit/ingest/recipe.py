@@ -44,6 +44,7 @@ class Pixels:
     labels: np.ndarray = None  # (n,) where labels belong to slices
     centre: tuple = None  # (row, column) around which pictures are cut; None: their middle
     notes: tuple = ()  # Sentences on what was assumed; the card counts equal ones
+    regions: np.ndarray = None  # (n, H, W) uint8: value i+1 is region i of the recipe
 
 # %% ../../nbs/ingest/01_recipe.ipynb #c011
 class Warn(str):
@@ -75,4 +76,5 @@ class Recipe:
     options: dict = field(default_factory=dict)  # Of `find`, for users: name -> (default, help)
     form: Callable = None  # form(raw, **options) -> dict of fields that depend on the download
     classes: tuple = ()  # Names of classes: labels are then 0..K-1
+    regions: tuple = ()  # Names of the values 1, 2, ... of masks; () where there are none
     head: bool = True  # Pictures of heads: their outline, so the face, is blanked on the card
