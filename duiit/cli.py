@@ -855,10 +855,11 @@ def _say_notes(notes):
 
 
 def pseudo_label(
-    run: str,  # Folder of `duiit segmenter`
+    run: str,  # Folder of `duiit segmenter`, or of a run of a study of masks
     images: str,  # A folder in the layout of BIDS, a folder of pictures, or a picture
     out: str,  # Folder for masks, certainty, outlines and masks.csv
     pixel_um: float = None,  # Pixel size of pictures, micrometres; BIDS tells its own
+    predictor: str = '',  # Of a run of a study: refit, joint, union or adapted; by default its first
 ):
     "Masks of axons and myelin at the images' own pixels, how sure they are, and how far each image is from what was learnt"
     from duiit.core import steps_told
@@ -866,11 +867,11 @@ def pseudo_label(
 
     notes = []
     found = masks.open_micrographs(images, pixel_um, notes)
-    table = masks.pseudo_label(run, found, out, steps_told('images'))
+    table = masks.pseudo_label(run, found, out, steps_told('images'), predictor)
     _say_notes(notes)
     for row in table[table.warning != ''].itertuples():
         print(f'warning: {row.image}: {row.warning}', file=sys.stderr)
-    shown = ['image', 'myelin %', 'axon %', 'times_as_unsure']
+    shown = ['image', 'myelin %', 'axon %', 'times_as_unsure', 'disagreement']
     shown += [name for name in table if name.endswith(' dice')]
     print(table[shown].round(3).to_string(index=False))
     print(f'{out}: masks of {len(table)} images')

@@ -37,6 +37,7 @@ from duiit.study.prepare import (
 )
 from .training import perform, predictor_steps, Run
 from duiit.study.evaluate import (
+    doubts_of,
     masks_shown,
     predictions_of,
     probes_of,
@@ -140,6 +141,7 @@ def save_nets(
             units={s: unit for unit, sources in units.items() for s in sources},
             negative=any(isinstance(G, Turned) for G, _ in run.generators.values()),
             standard=asdict(run.data.standard),
+            doubt=doubts_of(run),
         ),
     )
 
