@@ -859,7 +859,7 @@ def pseudo_label(
     images: str,  # A folder in the layout of BIDS, a folder of pictures, or a picture
     out: str,  # Folder for masks, certainty, outlines and masks.csv
     pixel_um: float = None,  # Pixel size of pictures, micrometres; BIDS tells its own
-    predictor: str = '',  # Of a run of a study: refit, joint, union or adapted; by default its first
+    predictor: str = '',  # Of a run of a study: joint, adapted or union; by default refit
 ):
     "Masks of axons and myelin at the images' own pixels, how sure they are, and how far each image is from what was learnt"
     from duiit.core import steps_told

@@ -295,7 +295,8 @@ def _reader_of_run(run, predictor):
     if not saved['standard'].get('masks'):
         raise InputError(f'{run}: this run predicts no masks. Choose a run of a study of masks')
     there = saved['predictors']
-    predictor = check_in('predictor', predictor or next(iter(there)), there)
+    usual = 'refit' if 'refit' in there else next(iter(there))
+    predictor = check_in('predictor', predictor or usual, there)
     form, target = there[predictor], saved['cohorts'][saved['target']]
     net = load_net(run, f'P.{predictor}', lambda: make_predictor(**form))[1]
     members = [partial(chances_by, net)]
@@ -311,7 +312,7 @@ def _reader_of_run(run, predictor):
 
 def reader_of(
     run,  # Folder that `teach` wrote, or that of a run of a study of masks
-    predictor: str = '',  # Of a run: `'refit'`, `'joint'`, `'adapted'`, ...; empty: its first
+    predictor: str = '',  # Of a run: `'joint'`, `'adapted'`, ...; empty: `'refit'`
 ) -> Reader:
     "Who reads micrographs; `InputError` where nobody is there"
     run = Path(run)
@@ -486,7 +487,7 @@ def pseudo_label(
     found: list,  # `Micrograph`s
     out,  # Folder to write to
     progress=None,  # Called with (image, images)
-    predictor: str = '',  # Of a run of a study: `'refit'`, `'adapted'`, ...; empty: its first
+    predictor: str = '',  # Of a run of a study: `'adapted'`, ...; empty: `'refit'`
 ) -> pd.DataFrame:  # A row for each image, as in `masks.csv`
     "Write the mask of every image, how sure it is, a sheet to look at and a table"
     from PIL import Image

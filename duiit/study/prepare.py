@@ -15,7 +15,7 @@ from ..core import InputError
 from ..data.units import fit_norm, Norm
 from ..data.cohort import Cohort, load_truth, truth_rows
 from ..data.split import LEAKING, check_leak, Split, split_rows
-import duiit.models.segmenter  # adds the U-Net to `PREDICTORS`
+from ..models.segmenter import SEGMENTERS
 from ..models.diffusion import Sizes
 from ..models.recipe import FitPredictor, Preset
 from ..models.nets import Discriminator, GENERATORS, make_predictor
@@ -250,8 +250,11 @@ def _check_outputs(study, arm):
     masks = study.predicts == 'mask'
     for stage in arm.stages:
         name = (dict(stage.predictor) or preset_of(study, arm).predictor)['name']
-        if masks != (name == 'unet'):
-            wanted = "'unet', which gives a class to every pixel" if masks else 'one for labels'
+        if masks != (name in SEGMENTERS):
+            of_masks = (
+                ' or '.join(map(repr, SEGMENTERS)) + ', which give a class to every pixel'
+            )
+            wanted = of_masks if masks else 'one for labels'
             raise InputError(
                 f"study {study.name!r}: it predicts a {study.predicts}, arm {arm.name!r} with the "
                 f"predictor {name!r}; {wanted}, is needed. Write change: {{predictor: {{name: ...}}}}"
