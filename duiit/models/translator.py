@@ -804,6 +804,8 @@ def fit_translator(
     log: int = 10,  # Steps per row of the history
     progress=None,  # Called with (step, steps) at every row
     track=None,  # Called with (step, losses by name) at every row
+    look=None,  # Called with what `translators` gives; returns numbers by name for the history
+    looks: int = 8,  # How often, evenly over the steps
 ) -> tuple:  # `Joint`; history rows `(step, name, value)`
     """Train translator and joint predictor, or go on where the checkpoint stopped; `InputError` if
     a loss is not finite or the checkpoint is another run's"""
@@ -828,6 +830,8 @@ def fit_translator(
             row = {name: value.item() / counted for name, value in sums.items()}
             sums = {}
             check_finite(row, j.step)
+            if look and j.step * looks // steps > (j.step - counted) * looks // steps:
+                row |= look(translators(j))
             history += [(j.step, name, value) for name, value in row.items()]
             if progress:
                 progress(j.step, steps)

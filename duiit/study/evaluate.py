@@ -20,6 +20,7 @@ from ..models.predictor import domain_accuracy, in_parts, predict_labels
 from ..models.segmenter import by_threshold
 from ..models.translator import apply_net
 from duiit.models.judge import (
+    alike,
     features_of,
     inception,
     label_probe,
@@ -221,23 +222,9 @@ def score_images(
     norm: Norm,  # The target's window
 ) -> dict:  # `psnr` (dB), `ssim`, `mae` (target unit), each `(N,)`
     "Fidelity of each image to its truth, inside the window"
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
-    def psnr(truth, image):
-        if (truth == image).all():
-            return np.inf
-        return peak_signal_noise_ratio(truth, image, data_range=2)
-
-    def ssim(truth, image):
-        return structural_similarity(truth, image, data_range=2)
-
-    pairs = list(zip(true, fake))
+    psnr, ssim = alike(fake, true)
     error = np.abs(norm.decode(fake) - norm.decode(true))
-    return dict(
-        psnr=np.array([psnr(*pair) for pair in pairs]),
-        ssim=np.array([ssim(*pair) for pair in pairs]),
-        mae=error.mean((1, 2)),
-    )
+    return dict(psnr=psnr, ssim=ssim, mae=error.mean((1, 2)))
 
 # %% ../../nbs/study/05_evaluate.ipynb #c009
 @dataclass
