@@ -103,14 +103,39 @@ def check_picture(
     return image
 
 
+def _green_of(path, notes):
+    "The green channel of a colour picture, `None` of any other file"
+    from PIL import Image, ImageOps
+
+    if path.suffix.lower() not in PICTURES:
+        return None
+    try:
+        with Image.open(path) as opened:
+            colours = np.asarray(ImageOps.exif_transpose(opened))
+    except Exception:  # whatever is wrong with it, `read_image` says it
+        return None
+    of_colours = colours.ndim == 3 and colours.shape[2] in (3, 4)
+    if not of_colours or (colours[..., :3] == colours[..., :1]).all():
+        return None
+    if colours.shape[2] == 4 and (colours[..., 3] != 255).any():
+        return None
+    if notes is not None:
+        notes.append(
+            f'{path}: a colour picture, of which the green channel is used. '
+            'If another one is meant, save it as a grey picture'
+        )
+    return colours[..., 1].astype(np.float32)
+
+
 def read_micrograph(
-    path,  # A grey picture
+    path,  # A grey picture, or one in colours
     subject: str,  # Whose it is
     pixel_um: float,  # Size of a pixel, micrometres
     notes: list = None,  # Receives a sentence for each thing that had to be assumed
 ) -> Micrograph:  # Without a mask
-    "One image; `InputError` where it is no single picture, or has values that are no numbers, or only one"
-    image = check_picture(path, read_image(path, notes))
+    "One image, of colours the green; `InputError` where it is no single picture, or has values that are no numbers, or only one"
+    green = _green_of(Path(path), notes)
+    image = check_picture(path, read_image(path, notes) if green is None else green)
     return Micrograph(Path(path), subject, image, pixel_um)
 
 # %% ../../nbs/data/10_micrographs.ipynb #n453

@@ -385,7 +385,11 @@ def check_units(
                 f"the label of {n} is {theirs['label_name']}, that of {study.target} is {ours['label_name']}: are they the same?"
             )
         if mm and other and abs(other / mm - 1) > 0.01:
-            found.append(
-                f"{n} has {other:g} mm per pixel, {study.target} has {mm:g}: a translator learns the difference in size, too"
-            )
+            apart = f'{n} has {other:g} mm per pixel, {study.target} has {mm:g}'
+            if study.predicts == 'mask':
+                raise InputError(
+                    f'{apart}: what is of one size has different numbers of pixels. Bring both '
+                    'to one pixel size, such as duiit cohort micrographs ... --pixel_um 0.15'
+                )
+            found.append(f'{apart}: a translator learns the difference in size, too')
     return found
