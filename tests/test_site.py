@@ -1,6 +1,6 @@
 """The site as a reader meets it: links, pictures, figures, formulas, search, keyboard and contrast."""
 
-import asyncio, functools, json, re, subprocess, sys, threading
+import asyncio, fcntl, functools, json, re, subprocess, sys, threading
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -69,16 +69,19 @@ def lost_links(site, found):
 
 
 @pytest.fixture(scope='module')
-def site(tmp_path_factory):
-    "The site, built as `make docs` builds it"
-    out = tmp_path_factory.mktemp('site') / 'site'
-    built = subprocess.run(
-        [sys.executable, 'docs/build.py', '--out', out],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stderr[-3000:]
+def site(tmp_path_factory, worker_id):
+    "The site, built once by whoever asks first, as `make docs` builds it"
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != 'master':
+        shared = shared.parent
+    out, finished = shared / 'site', shared / 'site-finished'
+    with open(shared / 'site-lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            build = [sys.executable, 'docs/build.py', '--out', out]
+            built = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+            assert built.returncode == 0, built.stderr[-3000:]
+            finished.touch()
     return out
 
 
