@@ -8,6 +8,7 @@ __all__ = ['MARGIN', 'MOST', 'from_summary', 'resampled_mean', 'compare', 'ratio
            'contrasts', 'planned']
 
 # %% ../../nbs/report/01_stats.ipynb #c002
+import gc
 import numpy as np, pandas as pd
 from scipy import stats as st
 from ..core import InputError, check_in
@@ -371,7 +372,9 @@ def holm(
     adjusted = np.full(len(p), np.nan)
     known = np.isfinite(p)
     if known.any():
+        gc.freeze()  # `multipletests` collects garbage, which takes seconds in a large process
         adjusted[known] = multipletests(p[known], method='holm')[1]
+        gc.unfreeze()
     return adjusted
 
 # %% ../../nbs/report/01_stats.ipynb #c063
