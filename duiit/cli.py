@@ -217,10 +217,12 @@ def told_provenance(
     found = collect(folder)
     runs, declared = found['runs'], found['study']
     reasons = runs[runs.reason != ''].reason.str.replace(r'\S*/(?=\S)', '', regex=True)
-    cohorts = {
-        name: {k: cohort.get(k) for k in ('modality', 'phantom', 'n_subjects', 'n_slices')}
-        for name, cohort in declared['cohorts'].items()
-    }
+    shown = ('modality', 'phantom', 'n_subjects', 'n_slices')
+
+    def told_of(cohort):
+        return {name: cohort.get(name) for name in shown}
+
+    cohorts = {name: told_of(cohort) for name, cohort in declared['cohorts'].items()}
     told = dict(
         here=provenance(),
         recipe=declared.get('recipe', {}),
@@ -251,19 +253,21 @@ def expected(
     "What each run costs, by the best knowledge so far"
     known = {k: r['seconds'] for k, r in rows.items() if r.get('status') == 'done'}
     guess = known | {k: r['seconds'] / r['part'] for k, r in rows.items() if r.get('part')}
-    mean = lambda v: sum(v) / len(v) if v else None
-    kind = lambda k: (
-        mean([s for (r, _), s in guess.items() if (r in long) == (k[0] in long)])
-        or mean(list(guess.values()))
-    )
-    cost = {
-        k: known.get(k)
-        or mean([s for (r, _), s in known.items() if r == k[0]])
-        or guess.get(k)
-        or kind(k)
-        for k in rows
-    }
-    return cost if guess else {}
+
+    def mean(v):
+        return sum(v) / len(v) if v else None
+
+    def of_run(run):
+        return mean([s for (other, _), s in known.items() if other == run])
+
+    def of_kind(run):
+        alike = [s for (other, _), s in guess.items() if (other in long) == (run in long)]
+        return mean(alike) or mean(list(guess.values()))
+
+    def cost(k):
+        return known.get(k) or of_run(k[0]) or guess.get(k) or of_kind(k[0])
+
+    return {k: cost(k) for k in rows} if guess else {}
 
 
 def line(
@@ -328,14 +332,17 @@ def step_seconds(
             return images, torch.randn(n)
         return images, torch.randint(classes, (n, *size) if masks else (n,)).float()
 
+    def some():
+        return tuple(part.to(device) for part in data(preset.batch))
+
     p, precision = preset, precision_of(preset.precision, device)
     if isinstance(stage, FitTranslator):
         j = Joint(stage, p, 'cost', steps=10, device=device, classes=classes)
         batch = Sampler(
             stage,
             p.batch,
-            {s: tuple(t.to(device) for t in data(p.batch)) for s in stage.sources},
-            tuple(t.to(device) for t in data(p.batch)),
+            {source: some() for source in stage.sources},
+            some(),
             'cost',
         )(0)
 
@@ -649,9 +656,11 @@ def sweep(
     import yaml
 
     values = dict(o.split('=', 1) if '=' in o else (o, '') for o in set)
-    vary = {'arm': arm} | {
-        k: [yaml.safe_load(v) for v in vs.split(',')] for k, vs in values.items()
-    }
+
+    def listed(texts):
+        return [yaml.safe_load(text) for text in texts.split(',')]
+
+    vary = {'arm': arm} | {field: listed(texts) for field, texts in values.items()}
     name = check_name('study', name or '-'.join([Path(study).stem, arm, *values]))
     d = (
         _sweep_of(study)

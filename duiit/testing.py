@@ -1079,8 +1079,13 @@ def demo_gallery(
     )
     if spot:
         fake[:, int(0.62 * size) : int(0.68 * size), int(0.3 * size) : int(0.36 * size)] = 0.9
-    to8 = lambda x: (255 * np.clip(x + grain.normal(0, 0.02, x.shape), 0, 1)).astype(np.uint8)
-    flip = lambda x: np.where(x > 0, 1.1 - x, 0)
+
+    def to8(x):
+        return (255 * np.clip(x + grain.normal(0, 0.02, x.shape), 0, 1)).astype(np.uint8)
+
+    def flip(x):
+        return np.where(x > 0, 1.1 - x, 0)
+
     return dict(
         source=to8(flip(true)),
         fake=to8(fake),

@@ -49,7 +49,10 @@ def pytest_unconfigure(config):
     report = config.pluginmanager.get_plugin('terminalreporter')
     if report is None:
         return
-    count = lambda *kinds: sum(len(report.stats.get(k, [])) for k in kinds)
+
+    def count(*kinds):
+        return sum(len(report.stats.get(k, [])) for k in kinds)
+
     skipped = count('skipped')
     print(
         f"\n{count('passed')} passed, {count('failed', 'error')} failed"

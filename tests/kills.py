@@ -157,14 +157,14 @@ def same(
     a: Path, b: Path
 ) -> tuple:  # Number of files that are equal to the byte, names of those that are not
     "Tables, networks and predictions of two studies; not what holds times"
-    names = lambda d: (
-        {
+
+    def names(d):
+        return {
             p.relative_to(d)
             for g in ('tables/*.parquet', 'runs/*/split*/*.parquet', 'runs/*/split*/nets.*')
             for p in d.glob(g)
-        }
-        - {Path('tables/runs.parquet')}
-    )
+        } - {Path('tables/runs.parquet')}
+
     A, B = names(a), names(b)
     differ = [
         str(p)
@@ -185,7 +185,10 @@ def finish(folder: Path, study: str, log, most: int = 4) -> int:  # Calls that i
 # ------------------------------------------------------------ kills
 def kill(folder: Path, a) -> dict:
     "SIGKILL at random moments until there were `a.kills` of engine, worker or kernel (those of `duiit cohorts` come on top), then the same command until the study is finished"
-    count = lambda: sum(kinds.values()) - kinds['cohorts']
+
+    def count():
+        return sum(kinds.values()) - kinds['cohorts']
+
     rng, watch, kinds, calls, pause, t0 = (
         random.Random(a.seed),
         Watch(folder / 'reports' / a.name),

@@ -725,7 +725,10 @@ def table_cells(how, rows):
     columns = COLUMNS[how['columns']] + (('slice',) if how['label of'] == 'slice' else ())
     name = dict(subject=subject, label=label, slice=number)
     point, pad = DECIMAL[how['decimal']], PADDED[how['padded']]
-    written = lambda c, v: pad.format(v.replace('.', point) if c in ('label', 'Größe') else v)
+
+    def written(c, v):
+        return pad.format(v.replace('.', point) if c in ('label', 'Größe') else v)
+
     return [[name.get(c, c) for c in columns]] + [
         [written(c, r[c]) for c in columns] for r in rows
     ]

@@ -147,7 +147,9 @@ def test_results_statistics_and_figures_import_without_torch():
 
 
 def test_environment_lock_and_settings_agree():
-    norm = lambda s: re.sub(r'[-_.]+', '-', s).lower()
+    def norm(s):
+        return re.sub(r'[-_.]+', '-', s).lower()
+
     lock = {
         norm(r.name): str(r.specifier).removeprefix('==')
         for l in (ROOT / 'requirements.lock').read_text().splitlines()

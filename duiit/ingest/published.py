@@ -20,7 +20,10 @@ from .volumes import picture_pieces, read_jpeg, read_nifti, read_pictures
 # %% ../../nbs/ingest/10_published.ipynb #c006
 def _has(table, *patterns):
     "Whether one column begins with each of the patterns"
-    count = lambda p: sum(bool(re.match(p, str(c), re.I)) for c in table.frame.columns)
+
+    def count(p):
+        return sum(bool(re.match(p, str(c), re.I)) for c in table.frame.columns)
+
     return all(count(p) == 1 for p in patterns)
 
 
@@ -96,9 +99,11 @@ def _ct_tree(raw):
     "The form of a tree and its files"
     files = files_below(raw)
     paths = [(f, f.relative_to(raw).as_posix()) for f in files]
-    n = {
-        form: sum(bool(re.search(p, o, re.I)) for _, o in paths) for form, p in CT_FORMS.items()
-    }
+
+    def fitting(pattern):
+        return sum(bool(re.search(pattern, path, re.I)) for _, path in paths)
+
+    n = {form: fitting(pattern) for form, pattern in CT_FORMS.items()}
     forms = [f for f in n if n[f]]
     if len(forms) > 1:
         raise InputError(
@@ -166,10 +171,13 @@ def find_ct(
                 )
             )
     ages, said = _ages(raw, [f for f, _ in paths], '^patient', '^age', _patient)
-    volumes = lambda s, files, a: [Piece(s, (f,), a) for _, f in files]
-    pictures = lambda s, files, a: picture_pieces(
-        s, [f for _, f in files], [k for k, _ in files], a
-    )
+
+    def volumes(s, files, a):
+        return [Piece(s, (f,), a) for _, f in files]
+
+    def pictures(s, files, a):
+        return picture_pieces(s, [f for _, f in files], [k for k, _ in files], a)
+
     pieces, more = _join(found, ages, volumes if form == 'physionet' else pictures)
     return (
         pieces,

@@ -187,7 +187,10 @@ def _errors(judge, x, frame, rows, constant, device):
         prediction=judge.standard.decode(z.numpy())
     )
     s = f.groupby('subject').mean()
-    mse = lambda t, p: float(((t.label - p) ** 2).mean())
+
+    def mse(t, p):
+        return float(((t.label - p) ** 2).mean())
+
     return dict(
         mse=mse(f, f.prediction),
         mse_subject=mse(s, s.prediction),
@@ -226,9 +229,10 @@ def _train_judge(cohort, norm, key, info, a, device, progress):
         torch.from_numpy(z[rows]).float().to(device),
         torch.bucketize(torch.from_numpy(z[rows]), torch.from_numpy(edges)).to(device),
     )
-    loss = lambda out, i: (
-        tf.mse_loss(out[2].float(), y[i]) + tf.cross_entropy(out[1].float(), bins[i])
-    )
+
+    def loss(out, i):
+        return tf.mse_loss(out[2].float(), y[i]) + tf.cross_entropy(out[1].float(), bins[i])
+
     judge = fit_net(
         seeded(lambda: Judge(info), *key, 'judge'),
         x[rows],
@@ -358,7 +362,8 @@ def features_of(
     "What `net` sees in images"
     net = net.to(device).eval()
     out = [net(b.to(device))[:2] for b in in_parts(as_batch(images), batch)]
-    return tuple(torch.cat([o[i].double().cpu() for o in out]) for i in (0, 1))
+    features, logits = (torch.cat(parts).double().cpu() for parts in zip(*out))
+    return features, logits
 
 # %% ../../nbs/models/06_judge.ipynb #c032
 class _Given(nn.Module):
@@ -601,10 +606,8 @@ def region_scores(
         for k in there:
             out[f'mae_{k}'] = (error * masks[k]).sum((1, 2)) / masks[k].sum((1, 2))
         if there:
-            f, t = (
-                _sorted_by(x, [_typical(true, regions, masks[k]) for k in there])
-                for x in (fake, true)
-            )
+            greys = [_typical(true, regions, masks[k]) for k in there]
+            f, t = _sorted_by(fake, greys), _sorted_by(true, greys)
             for i, k in enumerate(there):
                 out[f'share_{k}'] = (
                     ((f == i) & inside).sum((1, 2)) - ((t == i) & inside).sum((1, 2))

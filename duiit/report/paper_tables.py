@@ -128,16 +128,14 @@ def paper_table(
         ('subject', v.metric),
         published(v.study),
     )
-    rows = [
-        [
-            arm_cell(a, p),
-            cell(modalities(v.study, a)),
-            number_cell(v.scores.get((*main, a.arm, p), _nothing).n, 0),
-            *(score_cell(v, *k, a.arm, p, d, interval=k == main) for k, d in dec.items()),
-        ]
-        + ([paper_cell(v.study, a, p)] if ours else [])
-        for a, p in rows_of(arms)
-    ]
+
+    def row(a, p):
+        scores = (score_cell(v, *k, a.arm, p, d, interval=k == main) for k, d in dec.items())
+        count = number_cell(v.scores.get((*main, a.arm, p), _nothing).n, 0)
+        cells = [arm_cell(a, p), cell(modalities(v.study, a)), count, *scores]
+        return cells + ([paper_cell(v.study, a, p)] if ours else [])
+
+    rows = [row(a, p) for a, p in rows_of(arms)]
     head = [
         'Arm',
         'Source',
@@ -238,14 +236,16 @@ def features_table(
     )
     dec = {m: decimals(p[p.metric == m].value) for m in ('fid', 'kid', 'is')}
     dec['is_real'], rows = dec['is'], []
-    floor = lambda a, m: (
-        f"true images {num(w.loc[(a, f'{m}_true'), 'mean'], dec[m])}"
-        if (a, f'{m}_true') in w.index
-        else ''
-    )
-    get = lambda a, m: (
-        mean_sd(*w.loc[a, m], dec[m], floor(a, m)) if (a, m) in w.index else number_cell(np.nan)
-    )
+
+    def floor(a, m):
+        key = a, f'{m}_true'
+        return f"true images {num(w.loc[key, 'mean'], dec[m])}" if key in w.index else ''
+
+    def get(a, m):
+        if (a, m) not in w.index:
+            return number_cell(np.nan)
+        return mean_sd(*w.loc[a, m], dec[m], floor(a, m))
+
     for a in arms[arms.arm.isin(p.arm)].itertuples():
         lo, hi = n.loc[a.arm]
         paper = [

@@ -217,24 +217,31 @@ def arms_table(
             ('detached twin', 'detached twin'),
         )
     }
-    diffs = {
-        g: [difference_cell(v, a, p, g, dec[main]) for a, p in rows_of(arms)] for g in minus
-    }
-    diffs = {g: c for g, c in diffs.items() if any(x['sort'] for x in c)}
-    scored = lambda a, p: [
-        number_cell(v.scores.get((*main, a.arm, p), _nothing).n, 0),
-        *(score_cell(v, *k, a.arm, p, d, interval=k == main) for k, d in dec.items()),
-    ]
-    rows = [
-        [
-            arm_cell(a, p),
-            *scored(a, p),
-            *(c[i] for c in diffs.values()),
-            *([cell(a.about, cls='text')] * about),
+
+    def against(group):
+        return [difference_cell(v, a, p, group, dec[main]) for a, p in rows_of(arms)]
+
+    def is_told(cells):
+        return any(one['sort'] for one in cells)
+
+    diffs = {group: against(group) for group in minus}
+    diffs = {group: cells for group, cells in diffs.items() if is_told(cells)}
+
+    def scored(a, p):
+        return [
+            number_cell(v.scores.get((*main, a.arm, p), _nothing).n, 0),
+            *(score_cell(v, *k, a.arm, p, d, interval=k == main) for k, d in dec.items()),
         ]
-        for i, (a, p) in enumerate(rows_of(arms))
-    ]
-    title = lambda u, m: score_title(m, u, v.unit, v.part)
+
+    def row(i, a, p):
+        told = [cell(a.about, cls='text')] * about
+        return [arm_cell(a, p), *scored(a, p), *(cells[i] for cells in diffs.values()), *told]
+
+    rows = [row(i, a, p) for i, (a, p) in enumerate(rows_of(arms))]
+
+    def title(u, m):
+        return score_title(m, u, v.unit, v.part)
+
     head = [
         'Arm',
         'Splits#',
@@ -291,8 +298,9 @@ def scores_table(
     "Every score of every arm"
     keys = [(u, m) for m in metrics_of(v.kind) for u in ('subject', 'slice')]
     dec, (slope_head, slope_cell) = {k: precision(v, *k) for k in keys}, slope_cells(v)
-    rows = [
-        [
+
+    def row(a, p):
+        return [
             arm_cell(a, p),
             cell(a.set),
             number_cell(v.scores.get(('subject', v.metric, a.arm, p), _nothing).n, 0),
@@ -300,8 +308,8 @@ def scores_table(
             *([slope_cell((a.arm, p))] if slope_head else []),
             cell(a.about, cls='text long'),
         ]
-        for a, p in rows_of(v.arms)
-    ]
+
+    rows = [row(a, p) for a, p in rows_of(v.arms)]
     head = [
         'Arm',
         'Set',
@@ -490,9 +498,10 @@ def planned_table(
         planned_sizes(v),
     )
     p = planned(C, v.ratio, sizes) if sizes else pd.DataFrame(columns=list(planned(C[:0], 0)))
-    many = lambda x: (
-        cell('never', sort=1e12, cls='num') if np.isposinf(x) else number_cell(x, 0)
-    )
+
+    def many(x):
+        return cell('never', sort=1e12, cls='num') if np.isposinf(x) else number_cell(x, 0)
+
     rows = [
         [
             cell(
@@ -619,7 +628,10 @@ def probe_tables(
 ) -> list:
     "Label writing, the judge's own error, DANN's domain classifier, and whatever else runs have probed"
     name, u, T = v.label[0], squared(v.unit), v.target['modality']
-    mse = lambda what: with_unit(what, u)
+
+    def mse(what):
+        return with_unit(what, u)
+
     known = {
         'label outside the brain': lambda p: probes_wide(
             v,
@@ -785,21 +797,18 @@ def missing_table(
         arms.set_index('arm').title,
         set(arms[arms.guidance != ''].run),
     )
-    rows = [
-        [
-            cell(
-                titles.get(r.arm, r.arm),
-                f'read by {", ".join(titles.get(a, a) for a in r.arms.split(","))}'
-                if ',' in r.arms
-                else '',
-            ),
+
+    def row(r):
+        readers = ', '.join(titles.get(arm, arm) for arm in r.arms.split(','))
+        return [
+            cell(titles.get(r.arm, r.arm), f'read by {readers}' if ',' in r.arms else ''),
             number_cell(r.split, 0),
             cell(r.status, cls='bad'),
             cell(r.reason, cls='text'),
             notebook_cell(executed(folder, r.arm, r.split, r.arm in guided)),
         ]
-        for r in bad.itertuples()
-    ]
+
+    rows = [row(r) for r in bad.itertuples()]
     return table(
         'missing-runs',
         f'{len(bad)} of {len(runs)} runs have no result. Comparisons use the splits that both arms have finished.',
@@ -815,27 +824,26 @@ def provenance_table(
     arms,  # Table `arms`
 ):
     "Code, data and machine of every run"
-    rows = [
-        [
+
+    def row(r):
+        changed = 'uncommitted changes' if r.dirty == 'true' else ''
+        cohorts = '\n'.join(f'{name} {value}' for name, value in _json(r.cohorts).items())
+        return [
             cell(r.arm),
             number_cell(r.split, 0),
             number_cell(r.seed, 0),
             cell(r.status, cls='' if r.status == 'done' else 'bad'),
-            cell(
-                r.commit[:10] or '–',
-                dict(true='uncommitted changes', false='').get(r.dirty, ''),
-                cls='code',
-            ),
+            cell(r.commit[:10] or '–', changed, cls='code'),
             cell(' '.join(filter(None, (r.device, r.precision))) or '–'),
             number_cell(r.steps, 0),
             number_cell(r.seconds, 0),
             number_cell(r.peak_mb, 0),
             cell(r.preset or '–'),
             cell(r.started or '–', cls='code'),
-            cell('\n'.join(f'{k} {v}' for k, v in _json(r.cohorts).items()) or '–', cls='code'),
+            cell(cohorts or '–', cls='code'),
         ]
-        for r in runs.itertuples()
-    ]
+
+    rows = [row(r) for r in runs.itertuples()]
     return table(
         'provenance-runs',
         'Every run: code, seed, machine and the fingerprints of its cohorts.',

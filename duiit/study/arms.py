@@ -440,7 +440,8 @@ def arms(
         *(a for s in sources for a in _unlabelled(target, T, s)),
         *_bounds(target, T),
     ]
-    twice = [a.name for i, a in enumerate(every) if a.name in {b.name for b in every[:i]}]
+    names = [a.name for a in every]
+    twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(
             f"target {target!r} and sources {', '.join(sources)}: two arms would be named {twice[0]!r}. Rename a cohort's folder"
@@ -460,6 +461,10 @@ def _typed(v, like, name):
     return v
 
 
+def _name(field):
+    return field.name
+
+
 def varied(
     vary: dict,  # `arm`, and a list of values (or one) for each field
     A: dict,  # Arms by name
@@ -471,16 +476,16 @@ def varied(
             f"vary is {vary!r}; an arm and the values of its fields are needed, such as {{arm: mix-ct-mri, weight: [0.001, 0.01]}}"
         )
     base = A[check_in('arm', vary['arm'], A)]
-    mine = {f.name for s in base.stages for f in fields(s)} - {'sources', 'on', 'predictor'}
-    lists = {
-        check_in(
-            f"field of {base.name} or of the preset:",
-            'weight' if k == 'lambda' else k,
-            sorted(mine) + [f.name for f in fields(Preset) if f.name != 'name'],
-        ): v if isinstance(v, (list, tuple)) else [v]
-        for k, v in vary.items()
-        if k != 'arm'
-    }
+    mine = set().union(*(map(_name, fields(s)) for s in base.stages))
+    mine -= {'sources', 'on', 'predictor'}
+    valid = sorted(mine) + [f.name for f in fields(Preset) if f.name != 'name']
+    lists = {}
+    for k, v in vary.items():
+        if k == 'arm':
+            continue
+        name = 'weight' if k == 'lambda' else k
+        field_of = check_in(f'field of {base.name} or of the preset:', name, valid)
+        lists[field_of] = v if isinstance(v, (list, tuple)) else [v]
     return [
         _variant(base, dict(zip(lists, vs)), mine, preset) for vs in product(*lists.values())
     ]
@@ -488,15 +493,20 @@ def varied(
 
 def _variant(base, change, mine, preset):
     "An arm with some fields changed, in the stages that have them or in the preset"
-    first = lambda k: next(getattr(s, k) for s in base.stages if hasattr(s, k))
+
+    def first(k):
+        return next(getattr(s, k) for s in base.stages if hasattr(s, k))
+
     change = {
         k: _typed(v, first(k) if k in mine else getattr(preset, k), k)
         for k, v in change.items()
     }
-    stages = tuple(
-        replace(s, **{k: v for k, v in change.items() if k in mine and hasattr(s, k)})
-        for s in base.stages
-    )
+
+    def changed(stage):
+        own = {k: v for k, v in change.items() if k in mine and hasattr(stage, k)}
+        return replace(stage, **own)
+
+    stages = tuple(map(changed, base.stages))
     word = ', '.join(
         f'{k} {v:g}' if isinstance(v, float) else f'{k} {v}' for k, v in change.items()
     )

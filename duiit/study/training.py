@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field
 from functools import partial, singledispatch
 from pathlib import Path
-import numpy as np, torch
+import numpy as np, pandas as pd, torch
 from ..core import InputError
 from ..models.recipe import FitPredictor, FitTranslator
 from ..models.nets import make_predictor, seeded, stream
@@ -200,8 +200,9 @@ def look_of(
             if true is not None:
                 told |= closeness(fake[:, 0].numpy(), true, 'translation')
             found.append(told)
-        shared = set.intersection(*map(set, found)) if found else ()
-        return {key: float(np.mean([told[key] for told in found])) for key in sorted(shared)}
+        # of several sources the mean of what all of them have
+        table = pd.DataFrame(found).dropna(axis=1)
+        return table.mean().to_dict()
 
     return look
 
