@@ -1308,7 +1308,7 @@ def find_folder(
         others = [f for f in here if kinds[f] != 'dicom']
         about_it = _about(known, s, slices, axis, mm, name)
         if mask:
-            masks = _masks_of(kinds, mask)
+            masks = _masks_of([f for f, kind in kinds.items() if kind], mask)
             left += [_unmasked(s, f, mask) for f in here if f not in masks]
             about_it += (('regions', _names(regions)), ('share', table is None))
             pieces += _masked_pieces(s, others, masks, cell[s].value, about_it)

@@ -387,7 +387,7 @@ def _paths(T, s, translator, guidance, ending):
         'unlabelled',
     )
 
-
+# %% ../../nbs/study/01_arms.ipynb #n493
 def _bounds(target, T):
     "A threshold, and what more labels of the target would reach"
     yield Arm(

@@ -292,12 +292,17 @@ def _adapted(F, norm, net, draw, grey):
 def _reader_of_run(run, predictor):
     "Who reads images by a run of a study"
     saved = saved_run(run)
-    if not saved['standard'].get('masks'):
-        raise InputError(f'{run}: this run predicts no masks. Choose a run of a study of masks')
+    target = saved['cohorts'][saved['target']]
+    is_of_axons = saved['standard'].get('classes') == len(MASKS) + 1
+    if not saved['standard'].get('masks') or not is_of_axons or not target['spacing_mm']:
+        raise InputError(
+            f'{run}: this run does not predict masks of {" and ".join(MASKS)} at a known pixel '
+            'size. Choose one of a study such as pseudo-labels'
+        )
     there = saved['predictors']
     usual = 'refit' if 'refit' in there else next(iter(there))
     predictor = check_in('predictor', predictor or usual, there)
-    form, target = there[predictor], saved['cohorts'][saved['target']]
+    form = there[predictor]
     net = load_net(run, f'P.{predictor}', lambda: make_predictor(**form))[1]
     members = [partial(chances_by, net)]
     if predictor == 'adapted':
