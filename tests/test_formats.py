@@ -42,7 +42,7 @@ def _read_piece_whole(piece, folder):
         got = FOLDER.read(piece)
     except Exception:
         got = []  # the record says what came of it
-    _, record = _read_piece(replace(FOLDER, size=64), piece, folder)
+    _, record, _ = _read_piece(replace(FOLDER, size=64), piece, folder)
     return (got[0] if got and len(got[0].numbers) else None), record
 
 
