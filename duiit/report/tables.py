@@ -186,6 +186,7 @@ def rows_of(
 
 
 _question_groups = ('target only', 'constant', 'CycleGAN', 'detached twin', 'DUIIT', 'bound')
+_question_groups += ('untranslated', 'self-trained', 'tutorship', 'adaptation')
 
 
 def headline(
