@@ -150,7 +150,7 @@ def _sources_of(stage, run, negative):
 
     return {name: (turned(images), known) for name, (images, known) in found.items()}
 
-
+# %% ../../nbs/study/04_training.ipynb #n497
 WATCHED = 8  # held-out images of a source that are looked at while a translator learns
 
 
@@ -206,7 +206,7 @@ def look_of(
 
     return look
 
-
+# %% ../../nbs/study/04_training.ipynb #n498
 def _fit(stage, run, negative=False, stop=None):
     "Train the translator of a stage, or go on"
     standard, (images, known) = run.data.standard, run.target
