@@ -1054,19 +1054,37 @@ def load_study(
     "A study by name, from a file or of the cohorts in a folder; unknown fields and values are an `InputError` that lists the valid ones"
     change = {k: v for k, v in change.items() if v is not None}
     base, read = _found(what)
-    if change.get('preset') == 'full':
-        full = read.get('full') or (base.full if base else {})
-        if not full:
+    for k in {'change', 'full', 'make'} & set(read):
+        if not isinstance(read[k], dict):
             raise InputError(
-                f"study {what}: it has no full form; give it a field such as full: {{splits: 10}}, or choose a preset: {', '.join(PRESETS)}"
+                f"study {what}: field {k!r} is {read[k]!r}; expected names and values, such as change: {{steps: 100}}"
             )
-        change = full | {k: v for k, v in change.items() if k != 'preset'}
-    for k in read | change:
+    of_base, full = base.full if base else {}, read.get('full', {})
+    if change.get('preset') != 'full':
+        of_base = full = {}
+    elif not (of_base or full):
+        raise InputError(
+            f"study {what}: it has no full form; give it a field such as full: {{splits: 10}}, or choose a preset: {', '.join(PRESETS)}"
+        )
+    else:
+        del change['preset']
+    said = read | (full or of_base) | change
+    for k in said:
         check_in('field of a study', k, [f.name for f in fields(Study)])
+    own = vars(base) if base else {}
+    said |= _one_change(own, {} if full else of_base, read, full, change)
     try:
-        return replace(base, **read | change) if base else Study(**read | change)
+        return replace(base, **said) if base else Study(**said)
     except TypeError as e:
         raise InputError(f"study {what}: {e}") from None
+
+
+def _one_change(*layers) -> dict:
+    "What all of them change in the preset; where two change the same field, the later one does"
+    together = {}
+    for layer in layers:
+        together |= layer.get('change', {})
+    return dict(change=together)
 
 
 def _found(what) -> tuple:  # (`Study` or `None`, fields that replace its own)
