@@ -397,7 +397,7 @@ def forecast(
             total += of_kind[kind] * steps * stage.share * (preset.refits + searched)
     return total * study.splits, steps
 
-
+# %% ../nbs/91_cli.ipynb #n556
 def _families(study):
     "What is compared, in words, and how many comparisons it is"
     declared = declared_contrasts(study)
@@ -428,7 +428,7 @@ def promise(
         f"over splits: {', '.join(told)}."
     )
 
-
+# %% ../nbs/91_cli.ipynb #n557
 def cost(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
@@ -517,17 +517,31 @@ def states(
 
 
 def _state(folder, ident=''):
-    "A run's row if it is done or failed, else its pulse if that is fresh; a row of other data or settings says only that it is stale"
+    "A run's row if it is done or failed, else its pulse while it is at work; a row of other data or settings says only that it is stale"
     from duiit.study.results import is_stale
 
-    row, pulse = _read(folder / 'run.json'), folder / 'pulse.json'
+    row = _read(folder / 'run.json')
     if row and not is_stale(row, ident):
         return row
+    if _at_work(folder):
+        return _read(folder / 'pulse.json') or dict(part=0.0)
+    return dict(status='stale') if row else {}
+
+
+def _at_work(folder):
+    "Whether a process holds the folder of a run, as `duiit.models.judge.alone` does"
+    import fcntl
+
+    if not folder.is_dir():
+        return False
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        fresh = time.time() - pulse.stat().st_mtime < 60
-    except OSError:
-        fresh = False
-    return (_read(pulse) if fresh else {}) or (dict(status='stale') if row else {})
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
 
 
 def _read(path):
@@ -988,7 +1002,7 @@ def _told(argv):
         )
         return 2
 
-
+# %% ../nbs/91_cli.ipynb #n558
 def _command(argv):
     "The function behind a command, called with its arguments"
     if not argv or argv[0] in ('-h', '--help'):
@@ -1006,12 +1020,13 @@ def _command(argv):
     if f is cohort:
         recipe_options(p, next((a for a in argv[1:] if not a.startswith('-')), None))
     args = vars(p.parse_args(argv[1:]))
-    [args.pop(k, None) for k in ('pdb', 'xtra')]
+    for of_fastcore in ('pdb', 'xtra'):
+        args.pop(of_fastcore, None)
     own = {k: args.pop(k) for k in args.keys() - signature(f).parameters.keys()}
     f(**args | (dict(options=own) if own else {}))
     return 0
 
-
+# %% ../nbs/91_cli.ipynb #n559
 def _flush():
     "What was said leaves now, not at the interpreter's end, where a failure would be told as one"
     for stream in (sys.stdout, sys.stderr):

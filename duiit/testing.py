@@ -165,17 +165,13 @@ def _bodies(
     scale = dict(
         pet=1.5, ct=1.0, mri=1.0
     )  # the phantom's PET is in SUV-like units; this brings grey matter to 12 and white matter to 3.3
-    return (
-        people.age.to_numpy(),
-        FOV / size,
-        {
-            k: [
-                _whole(scale[k] * x[::-1].astype(np.float32), gap, slices, FOV / size, *look[k])
-                for x in render(people, k, spec)
-            ]
-            for k in kinds
-        },
-    )
+    mm = FOV / size
+
+    def bodies(kind):
+        heads = [scale[kind] * x[::-1].astype(np.float32) for x in render(people, kind, spec)]
+        return [_whole(head, gap, slices, mm, *look[kind]) for head in heads]
+
+    return people.age.to_numpy(), mm, {kind: bodies(kind) for kind in kinds}
 
 # %% ../nbs/90_testing.ipynb #c010
 def write_pet(
@@ -847,21 +843,16 @@ def fake_folder(
                 box / 'scan', a[:], _dataset('MR', f'X{i}', 'one', 'T1'), 5.0, mm, 60.0
             )
         elif i in (4, 5):
-            [
+            for k, o in enumerate(a, 7):
                 Image.fromarray(o.astype(np.uint16) * 20).save(box / f'slice_{k}.png')
-                for k, o in enumerate(a, 7)
-            ]
         elif i in (6, 7):
             tifffile.imwrite(box / 'stack.tif', a.astype(np.float32) + 0.5)
         elif i in (8, 9):
             np.save(box / 'volume.npy', a)
         else:
-            [
-                Image.fromarray(np.clip(o / 6, 0, 255).astype(np.uint8)).save(
-                    box / f'{k}.jpg', quality=95
-                )
-                for k, o in enumerate(a, 1)
-            ]
+            for k, o in enumerate(a, 1):
+                grey = np.clip(o / 6, 0, 255).astype(np.uint8)
+                Image.fromarray(grey).save(box / f'{k}.jpg', quality=95)
     text = 'Fall-Nr.;Größe;Age\r\n' + ''.join(
         f'{int(s)};1,7;{a:g}\r\n'.replace('.', ',')
         if '.' in f'{a:g}'
@@ -958,16 +949,9 @@ _demo_versions = dict(duiit='0.1.0', python='3.11')
 
 def demo_arms():
     "Table `arms` of the made-up study"
-    return check_table(
-        pd.DataFrame(
-            [
-                {k: v for k, v in a.items() if k != 'sd'}
-                | dict(about=f"Made-up predictions of {a['title']}.", order=i)
-                for i, a in enumerate(_demo_arms)
-            ]
-        ),
-        'arms',
-    )
+    rows = pd.DataFrame(_demo_arms).drop(columns='sd')
+    rows['about'] = 'Made-up predictions of ' + rows.title + '.'
+    return check_table(rows.assign(order=range(len(rows))), 'arms')
 
 # %% ../nbs/90_testing.ipynb #c026
 def demo_predictions(

@@ -173,7 +173,7 @@ def _check_axes(series):
         "all the same, save them with axes ZYX, or say slice_axis first",
     )
 
-
+# %% ../../nbs/data/02_images.ipynb #n552
 def _tiff_pixels(path, f, axis):
     "Pixels of the first series, and whether they are as a viewer shows them"
     series, page = f.series[0], f.series[0].keyframe
@@ -212,7 +212,7 @@ def _check_bytes(path, f, a):
     if lost >= 0.9 * data[0] + described and not elsewhere:
         raise Unusable('damaged file', f'{lost} of its {size} bytes belong to no page')
 
-
+# %% ../../nbs/data/02_images.ipynb #n553
 def read_tiff(
     path,  # File
     axis=None,  # which of three axes counts slices, 0 to 2; None: as the file says
@@ -430,7 +430,7 @@ def _check_sizes(A, pixdim, unit, long):
             f"{_mm(sizes)}, counted in {UNIT_NAMES[unit]} as the header says",
         )
 
-
+# %% ../../nbs/data/02_images.ipynb #n554
 def _check_directions(sform, qform):
     "Notes; `Unusable` where the two forms show the volume from different sides or more than 5 degrees apart"
     import nibabel as nib
@@ -445,7 +445,7 @@ def _check_directions(sform, qform):
     todo = "write the true orientation into both, or set the code of the wrong one to 0"
     raise Unusable('contradictory geometry', f"{both}; {todo}")
 
-
+# %% ../../nbs/data/02_images.ipynb #n555
 def _pixdim(stored, unit, long):
     "pixdim in mm, 0 where it is not set"
     pixdim = np.array(stored['pixdim'][1:4], float) * unit

@@ -118,7 +118,7 @@ def picture_grid(
     field: float,  # mm along each side
 ) -> np.ndarray:  # (4, 4) (slice, row, column) -> voxel
     "Square axial pictures around the middle of the head; `InputError` if it does not fit"
-    box = [np.flatnonzero(mask.any(tuple(j for j in range(3) if j != i))) for i in (0, 1)]
+    box = [np.flatnonzero(mask.any(others)) for others in ((1, 2), (0, 2))]
     wide = max((b[-1] - b[0] + 1) * m for b, m in zip(box, head.mm))
     if wide > field:
         raise InputError(

@@ -193,6 +193,15 @@ def _equal(work, a, b):
     return bool((x == y).all())
 
 
+def _owners(work, row, alike):
+    "Subject -> row of the pictures with these pixels; `alike` has one such mapping for each picture of a checksum"
+    for owners in alike:
+        if _equal(work, next(iter(owners.values())), row):
+            return owners
+    alike.append({})
+    return alike[-1]
+
+
 def _pictures(piece, stem, record):
     "(row of `cohort.csv`, checksum) of every picture of a piece"
     numbers = record['numbers']
@@ -221,13 +230,13 @@ def cohort_rows(
     for (piece, stem, _), record in zip(plan, records):
         left += [Left(**o) for o in record['left']]
         for row, check in _pictures(piece, stem, record):
-            same = [o for o in seen.get(check, []) if _equal(work, o, row)]
-            if any(o['subject'] == piece.subject for o in same):
-                left.append(_duplicate(piece, record, row['number'], same[0]))
+            owners = _owners(work, row, seen.setdefault(check, []))
+            if piece.subject in owners:
+                left.append(_duplicate(piece, record, row['number'], owners[piece.subject]))
                 continue
-            if same:
-                twins.append((same[0]['subject'], piece.subject))
-            seen.setdefault(check, []).append(row)
+            if owners:
+                twins.append((next(iter(owners)), piece.subject))
+            owners[piece.subject] = row
             rows.append(row)
     columns = ['subject', 'label', 'path', 'slice', 'number']
     return pd.DataFrame(rows, columns=columns), left, twins

@@ -746,7 +746,8 @@ def slices_only(
     series: Series,  # As its files say
 ) -> tuple:  # `Series` of the slices, or None; list of `Left` of everything else
     "Separate the slices of a series from what else carries its number"
-    reason = {t: not_a_slice(t) for t in {h.tags for h in series.rows}}
+    different = {h.tags for h in series.rows}
+    reason = {tags: not_a_slice(tags) for tags in different}
     groups = {}
     for h in series.rows:
         groups.setdefault(reason[h.tags], []).append(h)

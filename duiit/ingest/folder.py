@@ -725,10 +725,11 @@ def _label_of_table(raw, labels='', subject_column='', label_column='', slice_co
 # %% ../../nbs/ingest/11_folder.ipynb #c014
 def _numbered(files):
     "Slice numbers: the last number of each name that no two names share, else 1, 2, ... in natural order"
-    found = [[int(n) for n in re.findall(r'\d+', _stem(f.name))][::-1] for f in files]
-    for numbers in zip(*found):  # from the end of the names
+    found = [re.findall(r'\d+', _stem(f.name))[::-1] for f in files]
+    for texts in zip(*found):  # from the end of the names
+        numbers = [int(text) for text in texts]
         if len(set(numbers)) == len(files):
-            return list(numbers)
+            return numbers
     place = {f: i for i, f in enumerate(sorted(files, key=natural), 1)}
     return [place[f] for f in files]
 
@@ -874,7 +875,7 @@ def _in_one_unit(found, window):
     left = [replace(f.series.left('no SUV', f.about['why']), subject=f.subject) for f in bare]
     return [f for f in found if f not in bare], left, []
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n571
 def _id_notes(raw, parts):
     "Sentences on two persons in one folder, and on one person in two; ids are hashed"
     ids, whose, out = {}, {}, []

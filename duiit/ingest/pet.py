@@ -12,6 +12,7 @@ __all__ = ['NUCLIDES', 'TIMES', 'DAY', 'SHORT_LIVED', 'LONGEST', 'MOST_LIVES', '
 # %% ../../nbs/ingest/08_pet.ipynb #c002
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 import numpy as np
 from ..core import Unusable
 from ..data.geometry import upright
@@ -191,7 +192,8 @@ def decay_time(
 def _check_one_injection(series):
     "`Unusable` where slices disagree on what the factor depends on"
     fields = (*TRACER, *PHILIPS, 'units', 'decay', 'suv_type', 'weight', 'series_time')
-    said = {tuple(getattr(h.tags, f) for f in fields) for h in series.rows}
+    told = attrgetter(*fields)
+    said = {told(h.tags) for h in series.rows}
     if len(said) > 1:
         raise Unusable('mixed SUV tags', f'{len(said)} in one series')
 

@@ -136,7 +136,7 @@ def _patient(text):
     said = re.fullmatch(r'0*(\d{1,3})(?:\.0*)?', plain(text))
     return said[1].zfill(3) if said else ''
 
-
+# %% ../../nbs/ingest/10_published.ipynb #n546
 def find_ct(
     raw,  # Folder of the raw files
 ):
@@ -190,7 +190,7 @@ def find_ct(
         ],
     )
 
-
+# %% ../../nbs/ingest/10_published.ipynb #n547
 def read_ct(
     piece,  # What is read
 ):
@@ -233,7 +233,7 @@ def lgg_form(
         title=f"MRI of lower-grade glioma, {dict(pre='before contrast', flair='FLAIR', post='after contrast')[check_in('channel', channel, CHANNELS)]}"
     )
 
-
+# %% ../../nbs/ingest/10_published.ipynb #n548
 def find_lgg(
     raw,  # Folder of the raw files
     channel='flair',  # Which sequence, one of `CHANNELS`
@@ -277,7 +277,7 @@ def find_lgg(
         ],
     )
 
-
+# %% ../../nbs/ingest/10_published.ipynb #n549
 def read_lgg(
     piece,  # What is read
 ):

@@ -57,7 +57,7 @@ def _rows_of_text(text, sep):
 def _most_of_one_width(text, sep):
     "How many rows have the width that most rows have, if that is more than one cell"
     rows = _rows_of_text(text, sep)
-    widths = Counter(len(r) for r in rows if any(c.strip() for c in r))
+    widths = Counter(len(r) for r in rows if ''.join(r).strip())
     return max((n for width, n in widths.items() if width > 1), default=0)
 
 
@@ -139,8 +139,12 @@ def _check_width(rows, n, where):
 
 def _numbered(rows):
     "(number, cells) of rows that are not blank"
-    numbered = [(k, [plain(c) for c in r]) for k, r in enumerate(rows, 1)]
-    return [(k, r) for k, r in numbered if any(r)]
+    numbered = []
+    for number, row in enumerate(rows, 1):
+        cells = [plain(cell) for cell in row]
+        if any(cells):
+            numbered.append((number, cells))
+    return numbered
 
 
 def _frame(rows, where):

@@ -361,6 +361,10 @@ def _layout(device):
     return torch.channels_last if on_gpu else torch.contiguous_format
 
 
+def _rates(optimiser):
+    return [group['lr'] for group in optimiser.param_groups]
+
+
 class Joint:
     "All that a translator run trains and remembers: units, predictor, optimisers, buffers, averages"
 
@@ -385,9 +389,7 @@ class Joint:
         own = attached and stage.guide != 'joint'
         self.guide = copy.deepcopy(self.P) if own else None
         self.opt = self._optimisers()
-        self.rates = {
-            name: [group['lr'] for group in opt.param_groups] for name, opt in self.opt.items()
-        }
+        self.rates = {name: _rates(opt) for name, opt in self.opt.items()}
         size = preset.replay
         self.replay = {name: (Replay(size), Replay(size)) for name in self.units}
         self.ema = self._averages() if preset.ema else {}
@@ -602,7 +604,7 @@ def state_of(
     j: Joint,  # The run
 ) -> dict:
     "Everything of a run that has a memory, as tensors and plain values"
-    buffers = {name: [one.images for one in pair] for name, pair in j.replay.items()}
+    buffers = {name: [f.images, g.images] for name, (f, g) in j.replay.items()}
     return dict(
         step=j.step,
         units=j.units.state_dict(),
@@ -809,8 +811,12 @@ def fit_translator(
 ) -> tuple:  # `Joint`; history rows `(step, name, value)`
     """Train translator and joint predictor, or go on where the checkpoint stopped; `InputError` if
     a loss is not finite or the checkpoint is another run's"""
-    source = {name: tuple(part.to(device) for part in source[name]) for name in stage.sources}
-    on_device = tuple(part.to(device) for part in target)
+
+    def moved(parts):
+        return tuple(part.to(device) for part in parts)
+
+    source = {name: moved(source[name]) for name in stage.sources}
+    on_device = moved(target)
     sample = Sampler(stage, preset.batch, source, on_device, *key)
     steps = preset.steps or preset.epochs * sample.epoch
     more = dict(steps=steps, device=device, predictor=predictor, classes=classes)

@@ -280,7 +280,8 @@ def declared_changes(
     b: dict,  # Content of the other
 ) -> dict:  # `settings`, `cohorts`, `arms` -> rows (what, in A, in B)
     "How two declarations differ"
-    in_a, in_b = ({row['arm'] for row in study['arms']} for study in (a, b))
+    in_a = {row['arm'] for row in a['arms']}
+    in_b = {row['arm'] for row in b['arms']}
     lone = []
     for name in sorted(in_a ^ in_b):
         where = ['declared' if name in names else '-' for names in (in_a, in_b)]
@@ -310,11 +311,8 @@ def made_with(
         precision=_joined(done.precision),
         steps=_joined(f'{steps:g}' for steps in done.steps),
     )
-    versions = [json.loads(text) for text in done.versions.unique() if text]
-    packages = {}
-    for one in versions:
-        packages |= one
-    return made | {name: _joined(one.get(name, '-') for one in versions) for name in packages}
+    versions = pd.DataFrame([json.loads(text) for text in done.versions.unique() if text])
+    return made | {name: _joined(versions[name].fillna('-')) for name in versions}
 
 
 def without_result(
@@ -332,8 +330,7 @@ def same_splits(
     "Whether a split of one number holds the same subjects in both studies"
     images = [study['cohorts'][study['target']].get('fingerprint') for study in (a, b)]
     drawn = ('target', 'seed', 'by', 'fractions', 'scored')
-    told = [[json.dumps(study.get(key)) for key in drawn] for study in (a, b)]
-    return images[0] == images[1] and told[0] == told[1]
+    return images[0] == images[1] and all(a.get(key) == b.get(key) for key in drawn)
 
 # %% ../../nbs/report/09_compare.ipynb #c031
 def _lone_arms(scores):

@@ -116,10 +116,9 @@ def cases(
     kind,  # `'fixed'` or `'worst'`
     each,  # Pictures of each origin
 ):  # Indices, `each` per origin
-    return [
-        [i for i in np.flatnonzero((g['kind'] == kind) & (g['origin'] == o))][:each]
-        for o in dict.fromkeys(g['origin'].tolist())
-    ]
+    of_kind = g['kind'] == kind
+    origins = dict.fromkeys(g['origin'].tolist())
+    return [np.flatnonzero(of_kind & (g['origin'] == o))[:each].tolist() for o in origins]
 
 
 def gallery_pages(
@@ -265,15 +264,12 @@ def predicted_pages(
 ) -> list:
     "Pages of two figures per arm and predictor, one above the other"
     both = list(_figures[v.kind](v, arms))
-    rows = [both[i : i + each] for i in range(0, len(both), each)]
-    return [
-        dict(
-            title=', '.join(f['caption'] for f, _ in r),
-            caption='',
-            figures=[f for f, _ in r] + [g for _, g in r],
-        )
-        for r in rows
-    ]
+    pages = []
+    for first in range(0, len(both), each):
+        above, below = zip(*both[first : first + each])
+        title = ', '.join(figure['caption'] for figure in above)
+        pages.append(dict(title=title, caption='', figures=[*above, *below]))
+    return pages
 
 
 def class_figures(
@@ -355,7 +351,7 @@ def number_figures(
             ),
         )
 
-
+# %% ../../nbs/report/08_page.ipynb #n530
 def no_figures(
     v: Basis,  # `Basis` of the study
     arms,  # Table `arms`
@@ -367,7 +363,7 @@ def no_figures(
 _figures = dict(number=number_figures, mask=no_figures)
 _figures['class'] = class_figures
 
-
+# %% ../../nbs/report/08_page.ipynb #n531
 def mask_pages(
     v: Basis,  # `Basis` of the study
     arms,  # The part of table `arms` to show
@@ -410,7 +406,7 @@ def mask_pages(
         for name, html in kept
     ]
 
-
+# %% ../../nbs/report/08_page.ipynb #n532
 def curve_figures(
     v: Basis,  # `Basis` of the study
     arms,  # Table `arms`
@@ -466,7 +462,7 @@ def _head(v: Basis):
         version=__version__,
     )
 
-
+# %% ../../nbs/report/08_page.ipynb #n533
 def _results(v: Basis):
     "Errors, comparisons, the paper's tables, the sweep"
     shown, C = shown_arms(v.arms), v.C[: len(v.study['contrasts'])]
@@ -512,7 +508,7 @@ def _results(v: Basis):
         else None,
     )
 
-
+# %% ../../nbs/report/08_page.ipynb #n534
 def _pictures(v: Basis, small):
     "Translations: pictures, fidelity, drift, probes"
     shown = shown_arms(v.arms)
@@ -549,7 +545,7 @@ def _record(v: Basis):
         versions=_versions(runs),
     )
 
-
+# %% ../../nbs/report/08_page.ipynb #n535
 _contents = dict(
     comparisons='Comparisons',
     paper='The paper’s tables',

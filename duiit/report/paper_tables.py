@@ -151,7 +151,7 @@ def paper_table(
         'This study has none of these arms.',
     )
 
-
+# %% ../../nbs/report/05_paper_tables.ipynb #n550
 # Dice of the ensemble by path, from the figure's legend of arXiv 2412.02858: none, adaptation,
 # tutorship; real TEM of other animals to each of three microscopes
 PAPER_DICE = {
@@ -178,7 +178,7 @@ def dice_table(
     )
     return table('paper-dice', caption, heads, rows, pd.DataFrame(flat))
 
-
+# %% ../../nbs/report/05_paper_tables.ipynb #n551
 def paper_tables(
     v: Basis,  # `Basis` of the study
 ) -> list:

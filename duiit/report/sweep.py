@@ -205,7 +205,7 @@ def drifts(
     quality = v.t['quality']
     return drift_scores(quality if v.kind == 'number' else quality[:0])
 
-
+# %% ../../nbs/report/06_sweep.ipynb #n536
 def drift_ratio(
     v,  # `Basis` of the study
     D,  # Result of `drift_scores`
@@ -218,7 +218,7 @@ def drift_ratio(
         return v.ratio
     return max(v.ratio, held / (subjects - held))
 
-
+# %% ../../nbs/report/06_sweep.ipynb #n537
 def _range_note(interval, d):
     "An interval as small text; empty where there is none"
     if not np.isfinite(interval['lo']):
@@ -355,7 +355,7 @@ def is_supported(
         known |= (low <= labels) & (labels <= high)
     return known
 
-
+# %% ../../nbs/report/06_sweep.ipynb #n538
 def support_scores(
     v: Basis,  # `Basis` of the study
 ):  # Rows arm, predictor, split, `supported`: `mse` over subjects, and their number `n`
@@ -370,7 +370,7 @@ def support_scores(
     of_part = errors.groupby(['arm', 'predictor', 'split', 'supported'], sort=False)
     return of_part.error.agg(mse='mean', n='size').reset_index()
 
-
+# %% ../../nbs/report/06_sweep.ipynb #n539
 def _support_row(v, wide, arm, predictor, d):
     "Errors of an arm in both parts, and minus those of the arm without sources"
     pure = f'pure-{v.study["target"]}', 'refit'
@@ -403,10 +403,11 @@ def support_table(
     share = scores[scores.supported].n.sum() / scores.n.sum()
     d = decimals(scores.mse)
     arms = v.arms[(v.arms.set != 'sweep') & v.arms.arm.isin(scores.arm)]
+    known = set(wide[True]) & set(wide[False])
     rows = [
         _support_row(v, wide, arm, predictor, d)
         for arm, predictor in rows_of(arms)
-        if all((arm.arm, predictor) in one for one in wide.values())
+        if (arm.arm, predictor) in known
     ]
     unit, pure = squared(v.unit), v.target['modality']
     head = ['Arm']

@@ -197,7 +197,7 @@ def headline(
     a = v.arms[v.arms.set.isin(['main', 'diffusion', 'unlabelled'])]
     return a if len(rows_of(a)) <= most + 2 else a[a.group.isin(_question_groups)]
 
-
+# %% ../../nbs/report/04_tables.ipynb #n542
 def arms_table(
     v: Basis,  # `Basis` of the study
     arms,  # The part of table `arms` to show
@@ -270,7 +270,7 @@ def arms_table(
     )
     return table(id, f'{caption}. Click a heading to sort.', head, rows, flat) | dict(note=note)
 
-
+# %% ../../nbs/report/04_tables.ipynb #n543
 def class_words(
     v,  # `Basis` of the study
 ) -> str:
@@ -605,7 +605,7 @@ def probe_rows(
         q,
     )
 
-
+# %% ../../nbs/report/04_tables.ipynb #n545
 def confused(
     x,  # Accuracy
 ):
@@ -944,7 +944,7 @@ def _worst_masks(v, arms, w):
         w,
     )
 
-
+# %% ../../nbs/report/04_tables.ipynb #n544
 def worst_table(
     v: Basis,  # `Basis` of the study
     arms,  # Table `arms`

@@ -601,9 +601,8 @@ def data_words(
 ) -> str:
     "What is phantom and what is not, in one paragraph"
     c = study['cohorts']
-    phantoms, scans = (
-        [v['modality'] for v in c.values() if bool(v['phantom']) == b] for b in (True, False)
-    )
+    phantoms = [v['modality'] for v in c.values() if v['phantom']]
+    scans = [v['modality'] for v in c.values() if not v['phantom']]
     res = (
         f"Phantom: {', '.join(phantoms)}. Their anatomy, their intensities and the effect of {c[study['target']]['label_name']} on both are computed; no scanner and no person stands behind a single image. "
         if phantoms

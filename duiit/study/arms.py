@@ -864,7 +864,7 @@ def _apart(blocks):
         primary=('Does guidance improve the translations?',),
     )
 
-
+# %% ../../nbs/study/01_arms.ipynb #n565
 _of_sem = ('tem_negative', 'sem_looks')
 _equal, _equal_blocks = _apart(16)
 _shifted, _shifted_blocks = _apart(24)
@@ -905,7 +905,7 @@ def _scenes(target, *others):
     }
     return paired | {name: _others[name] for name in others}
 
-
+# %% ../../nbs/study/01_arms.ipynb #n566
 _unet = dict(predictor=dict(name='unet', width=8), lr_predictor=3e-3)
 _mask_study = dict(
     predicts='mask',
@@ -1086,7 +1086,7 @@ def _one_change(*layers) -> dict:
         together |= layer.get('change', {})
     return dict(change=together)
 
-
+# %% ../../nbs/study/01_arms.ipynb #n567
 def _found(what) -> tuple:  # (`Study` or `None`, fields that replace its own)
     "What a study's name, file or folder says"
     path = Path(what)

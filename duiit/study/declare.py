@@ -269,23 +269,24 @@ def declare(
         write_json(path, d)
     return path
 
-
+# %% ../../nbs/study/06_declare.ipynb #n562
 def identities(
     study: Study,  # The study
     cohorts: dict,  # Name -> `Cohort`
     judge,  # `Judge` or `None`
 ) -> dict:  # run -> list of identities, one per split
     "Which runs belong to the study, as its cohorts are now"
-    A, truths = (
-        arms_of(study),
-        {n: t for n in study.sources if (t := load_truth(cohorts[n])) is not None},
-    )
+    arms = arms_of(study)
+    of_sources = {name: load_truth(cohorts[name]) for name in study.sources}
+    truths = {name: truth for name, truth in of_sources.items() if truth is not None}
     inputs = [inputs_of(study, cohorts, truths, judge, k) for k in range(study.splits)]
-    return {
-        r: [identity(study, A[r], k, i) for k, i in enumerate(inputs)] for r in runs_of(study)
-    }
 
+    def of_run(run):
+        return [identity(study, arms[run], k, one) for k, one in enumerate(inputs)]
 
+    return {run: of_run(run) for run in runs_of(study)}
+
+# %% ../../nbs/study/06_declare.ipynb #n563
 def arm_rows(
     study: Study,  # The study
     target: Cohort,  # The target cohort

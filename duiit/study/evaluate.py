@@ -405,8 +405,11 @@ def _quality_rows(run, some, scores):
 
 def _together(galleries):
     "The galleries of several sources as one, with the pictures that all of them have"
-    shared = [k for k in galleries[0] if all(k in g for g in galleries)]
-    return {k: np.concatenate([g[k] for g in galleries]) for k in shared}
+    together = {}
+    for picture in galleries[0]:
+        if all(picture in g for g in galleries):
+            together[picture] = np.concatenate([g[picture] for g in galleries])
+    return together
 
 
 def quality_of(

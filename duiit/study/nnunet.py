@@ -42,7 +42,7 @@ def _grey(images, window):
     low, high = window
     return (255 * ((images - low) / (high - low)).clip(0, 1)).round().astype(np.uint8)
 
-
+# %% ../../nbs/study/11_nnunet.ipynb #n560
 def write_dataset(
     folder,  # `nnUNet_raw/DatasetNNN_NAME`
     images,  # `(n, H, W)` in the target's unit: what the cohort's images were translated to
@@ -74,7 +74,7 @@ def write_dataset(
     write_json(folder / 'dataset.json', about)
     return folder
 
-
+# %% ../../nbs/study/11_nnunet.ipynb #n561
 def write_cases(
     folder,  # For the images
     cohort: Cohort,  # The target cohort

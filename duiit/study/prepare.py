@@ -234,7 +234,7 @@ def _trials(stage, preset):
         2 * preset.batch,
     )  # translated and real images
 
-
+# %% ../../nbs/study/03_prepare.ipynb #n540
 def _fails(make, batch, size):
     "Why a network cannot be trained on such images, or an empty text"
     try:
@@ -266,7 +266,7 @@ def _check_outputs(study, arm):
                 'masks. Leave it out'
             )
 
-
+# %% ../../nbs/study/03_prepare.ipynb #n541
 def check_networks(
     study: Study,  # The study
     arm: Arm,  # An arm

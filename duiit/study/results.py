@@ -467,11 +467,8 @@ def due(
 ) -> list:  # (run, split)
     "The runs that the study still has to make: missing, failed or stale"
     study = read_json(Path(folder) / 'study.json')
-    grid = [
-        (r, k)
-        for r in dict.fromkeys(a['run'] for a in study['arms'])
-        for k in range(study['splits'])
-    ]
+    runs = dict.fromkeys(a['run'] for a in study['arms'])
+    grid = [(r, k) for r in runs for k in range(study['splits'])]
     return [
         (r, k)
         for r, k in grid
@@ -817,7 +814,7 @@ def collect(
         **tables,
     )
 
-
+# %% ../../nbs/study/02_results.ipynb #n564
 def _empty(name):
     return pd.DataFrame(
         {

@@ -227,21 +227,20 @@ def pulse(
     every: float = 2.0,  # Seconds between files
 ):
     "A progress function that also leaves `pulse.json` in the run's folder now and then: how far it is, for whoever watches the study"
-    last = 0.0
+    last = part = 0.0
 
     def f(step, steps):
-        nonlocal last
+        nonlocal last, part
         if progress:
             progress(step, steps)
+        part = max(part, step / steps)  # a second try of a training does not count backwards
         if time.perf_counter() - last > every:
             last = time.perf_counter()
-            write_json(
-                folder / 'pulse.json', dict(part=step / steps, seconds=round(last - t0, 1))
-            )
+            write_json(folder / 'pulse.json', dict(part=part, seconds=round(last - t0, 1)))
 
     return f
 
-
+# %% ../../nbs/study/07_runs.ipynb #n569
 def tracker(
     log: str,  # `''`, `'tensorboard'` or `'wandb'`
     name: str,  # Of the run
@@ -269,7 +268,7 @@ def tracker(
             f"log is {log!r}, but its package is not installed: pip install {log}, or leave log empty"
         ) from None
 
-
+# %% ../../nbs/study/07_runs.ipynb #n570
 def provenance_row() -> dict:
     "Commit, dirty flag and versions as a run's row holds them"
     p = provenance()

@@ -136,7 +136,7 @@ READERS = {
     '.ima': _dicom,
 }  # files whose header says more than pixels
 
-
+# %% ../../nbs/study/08_serve.ipynb #n568
 def open_images(
     what,  # Folder or csv of a cohort, `Cohort`, picture, volume or array file, or array `(N, H, W)`
     modality: str = '',  # Of images that do not say it
