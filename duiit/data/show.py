@@ -61,17 +61,18 @@ def show_losses(
     terms = history.pivot_table(index='step', columns='name', values='value')
     columns = min(columns, terms.shape[1])
     rows = math.ceil(terms.shape[1] / columns)
-    shape = (2.3 * columns, 0.4 + 1.4 * rows)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=shape, squeeze=False, layout='constrained'
-    )
-    for axis in axes.flat:
-        axis.set_visible(False)
-    for axis, (name, values) in zip(axes.flat, terms.items()):
-        axis.set_visible(True)
+    width, height = 2.3 * columns, 0.4 + 1.4 * rows
+    figure = plt.figure(figsize=(width, height))
+    # places are said, not searched for: that takes half the time, and every run shows its losses
+    sides = dict(left=0.4 / width, right=1 - 0.1 / width, wspace=0.3)
+    ends = dict(top=1 - 0.55 / height, bottom=0.25 / height, hspace=0.55)
+    grid = figure.add_gridspec(rows, columns, **sides, **ends)
+    for place, (name, values) in zip(grid, terms.items()):
+        axis = figure.add_subplot(place)
         axis.plot(values, marker='.', markersize=3, linewidth=1)
         axis.set_title(name, fontsize=8)
         axis.tick_params(labelsize=7)
+        axis.locator_params(nbins=4)
     figure.suptitle(title, fontsize=9)
     plt.close(figure)
     return figure

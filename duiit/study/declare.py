@@ -236,9 +236,6 @@ def declare(
 ) -> Path:  # `reports/<study>/study.json`
     "Check the study's cohorts and write its declaration; unchanged declarations are left alone"
     cs, judge = cohorts or load_cohorts(study), judge_of(study)
-    size = cs[study.target].images.shape[1:]
-    for a in arms_of(study).values():
-        check_networks(study, a, size)
     warnings = [*said_first(cs), *check_units(study, cs), *check_labels(study, cs)]
     d = dict(
         name=study.name,
@@ -261,12 +258,12 @@ def declare(
         idents=identities(study, cs, judge),
     )
     path = Path(reports) / study.name / 'study.json'
-    if not (
-        path.exists()
-        and path.read_text(encoding='utf-8')
-        == json.dumps(d, indent=1, ensure_ascii=False) + '\n'
-    ):
-        write_json(path, d)
+    text = json.dumps(d, indent=1, ensure_ascii=False) + '\n'
+    if path.exists() and path.read_text(encoding='utf-8') == text:
+        return path
+    for arm in arms_of(study).values():
+        check_networks(study, arm, cs[study.target].images.shape[1:])
+    write_json(path, d)
     return path
 
 # %% ../../nbs/study/06_declare.ipynb #n562

@@ -8,6 +8,7 @@ __all__ = ['Data', 'load_cohorts', 'split_source', 'scale_of', 'without_target_l
 
 # %% ../../nbs/study/03_prepare.ipynb #c002
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 import numpy as np, torch
 from torch import Tensor
@@ -202,10 +203,7 @@ def generator_of(
 def _trials(stage, preset):
     "(what it is called, how it is made, images in a batch) of every network that a stage trains"
     predictor = dict(stage.predictor) or preset.predictor
-
-    def make_P():
-        return make_predictor(**predictor)
-
+    make_P = partial(make_predictor, **predictor)
     if isinstance(stage, FitPredictor):
         yield (
             f"predictor {predictor['name']!r}, refit_batch={preset.refit_batch}",
@@ -215,17 +213,10 @@ def _trials(stage, preset):
         return
     form = dict(generator_of(stage, preset))
     kind = form.pop('kind')
-
-    def make_G():
-        return GENERATORS[kind](**form)
-
-    def make_D():
-        return Discriminator(**preset.discriminator)
-
-    yield f'generator {kind!r}', make_G, preset.batch
+    yield f'generator {kind!r}', partial(GENERATORS[kind], **form), preset.batch
     yield (
         f"discriminator of depth {preset.discriminator.get('depth', 3)}",
-        make_D,
+        partial(Discriminator, **preset.discriminator),
         preset.batch,
     )
     yield (
@@ -235,13 +226,22 @@ def _trials(stage, preset):
     )  # translated and real images
 
 # %% ../../nbs/study/03_prepare.ipynb #n540
+_work = (
+    set()
+)  # networks and batches that were tried and can be trained: arms share most of them
+
+
 def _fails(make, batch, size):
     "Why a network cannot be trained on such images, or an empty text"
+    tried = (make.func, repr(make.keywords), batch, *size)
+    if tried in _work:
+        return ''
     try:
         with torch.device('meta'):
             make()(torch.empty(batch, 1, *size))
     except (InputError, RuntimeError, ValueError) as e:
         return str(e).splitlines()[0]
+    _work.add(tried)
     return ''
 
 

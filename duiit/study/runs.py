@@ -180,7 +180,6 @@ def fit(
     folder, t0 = run_folder(study, arm, split, reports), time.perf_counter()
     arm = arms_of(study)[folder.parent.name]
     cohorts = cohorts or load_cohorts(study)
-    check_networks(study, arm, cohorts[study.target].images.shape[1:])
     data = without_target_labels(study, arm, prepare(study, split, cohorts, by=arm.by))
     device = device or default_device()
     truths = {n: t for n, (_, t, _) in data.truths.items()}
@@ -189,7 +188,9 @@ def fit(
         progress = steps_told(f'{arm.name}, split {split}')
     run = Run(study, arm, split, data, folder, device, ident, pulse(folder, t0, progress))
     path = Path(reports) / study.name / 'study.json'
-    if path.exists() and ident_of(read_json(path), arm.name, split) != ident:
+    if not path.exists():
+        check_networks(study, arm, cohorts[study.target].images.shape[1:])
+    elif ident_of(read_json(path), arm.name, split) != ident:
         declare(study, reports, cohorts)
     with alone(folder):  # a run that outlived its study is waited for, and then found done
         if is_current(folder, ident):
