@@ -1072,8 +1072,8 @@ def load_study(
     for k in said:
         check_in('field of a study', k, [f.name for f in fields(Study)])
     own = vars(base) if base else {}
-    said |= _one_change(own, {} if full else of_base, read, full, change)
     try:
+        said |= _one_change(own, {} if full else of_base, read, full, change)
         return replace(base, **said) if base else Study(**said)
     except TypeError as e:
         raise InputError(f"study {what}: {e}") from None

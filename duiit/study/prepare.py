@@ -226,9 +226,8 @@ def _trials(stage, preset):
     )  # translated and real images
 
 # %% ../../nbs/study/03_prepare.ipynb #n540
-_work = (
-    set()
-)  # networks and batches that were tried and can be trained: arms share most of them
+# networks and batches that were tried and can be trained: arms share most of them
+_work = set()
 
 
 def _fails(make, batch, size):
