@@ -48,10 +48,10 @@ study-real: .venv/ready
 	@python data/fetch_real.py data/raw/real
 	@$(MAKE) --no-print-directory study STUDY=real
 
-# the tables of a phantom study, and a few of its pictures
+# the tables of a phantom study, and a few of its pictures; without a judge there is no drift
 reference:
 	@duiit keep -- "$$DUIIT_STUDY"
-	@to="reports/reference/$$DUIIT_STUDY"; cd "reports/$$DUIIT_STUDY" && cp $(foreach t,arms runs metrics summary contrasts fidelity probes drift,tables/$(t).csv) "../../$$to/" && du -sh "../../$$to"
+	@to="$(CURDIR)/reports/reference/$$DUIIT_STUDY"; cd "reports/$$DUIIT_STUDY/tables" && cp $(foreach t,arms runs metrics summary contrasts fidelity probes,$(t).csv) $$(ls drift.csv 2>/dev/null) "$$to/" && du -sh "$$to"
 
 test: .venv/ready
 	@python -m pytest -n 2 --dist worksteal -q tests

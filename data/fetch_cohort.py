@@ -105,11 +105,14 @@ def kaggle(name, dest, part, dry=False):
         code = getattr(e.response, 'status_code', None)
         if code in (401, 403):
             raise FetchError(
-                f"{page}: Kaggle wants to know who asks ({code}). Make an account, open the page once and accept its terms; then https://www.kaggle.com/settings, API, Create New Token, "
+                f"{page}: Kaggle wants to know who asks ({code}). Make an account, "
+                "open the page once and accept its terms; then "
+                "https://www.kaggle.com/settings, API, Create New Token, "
                 "and set KAGGLE_USERNAME and KAGGLE_KEY, or put kaggle.json into ~/.kaggle"
             ) from None
         raise FetchError(
-            f"{page}: {'there is no such data set any more' if code == 404 else f'Kaggle answers with status {code}; try again later'}"
+            f"{page}: "
+            f"{'there is no such data set any more' if code == 404 else f'Kaggle answers with status {code}; try again later'}"
         ) from None
     except requests.RequestException as e:
         raise FetchError(
@@ -231,21 +234,29 @@ def idc(name, dest, part, subjects=20, ct=False, dry=False):
     print('reading the index ...', flush=True)
     client = IDCClient()
     index = client.sql_query(
-        f"SELECT collection_id, PatientID, PatientAge, StudyInstanceUID, StudyDate, SeriesInstanceUID, SeriesDescription, Modality, instanceCount, series_size_MB, license_short_name, source_DOI "
+        "SELECT collection_id, PatientID, PatientAge, StudyInstanceUID, "
+        "StudyDate, SeriesInstanceUID, SeriesDescription, Modality, "
+        "instanceCount, series_size_MB, license_short_name, source_DOI "
         f"FROM index WHERE collection_id='{name}' AND analysis_result_id IS NULL"
     )
     rows, most = choose(index, name, subjects, ct)
     size, free = (rows.series_size_MB.sum() / 1e3, shutil.disk_usage(part.parent).free / 1e9)
     print(
-        f"{name}, index {client.get_idc_version()}: {rows.PatientID.nunique()} of {most} subjects with what is needed, {len(rows)} series, {rows.instanceCount.sum():,} files, {size:.2f} GB ({free:.0f} GB free)\n"
-        f"licence as listed: {', '.join(sorted(rows.license_short_name.unique()))}; check on the day: {', '.join('https://doi.org/' + d for d in sorted(rows.source_DOI.unique()))}",
+        f"{name}, index {client.get_idc_version()}: {rows.PatientID.nunique()} of {most} "
+        f"subjects with what is needed, {len(rows)} series, {rows.instanceCount.sum():,} "
+        f"files, {size:.2f} GB ({free:.0f} GB free)\n"
+        "licence as listed: "
+        f"{', '.join(sorted(rows.license_short_name.unique()))}; "
+        "check on the day: "
+        f"{', '.join('https://doi.org/' + d for d in sorted(rows.source_DOI.unique()))}",
         flush=True,
     )
     if dry:
         return
     if size > 0.95 * free:
         raise FetchError(
-            f"{part.parent}: {size:.1f} GB are needed and {free:.1f} GB are free. Choose fewer subjects or another folder"
+            f"{part.parent}: {size:.1f} GB are needed and {free:.1f} GB are "
+            "free. Choose fewer subjects or another folder"
         )
     try:
         client.download_from_selection(
@@ -260,7 +271,9 @@ def idc(name, dest, part, subjects=20, ct=False, dry=False):
     bad = incomplete(rows, part)  # the client raises nothing where a download fails
     if bad:
         raise FetchError(
-            f"{name}: {bad} of {len(rows)} series did not arrive whole. Is there a network connection?{f' The client said: {last.said}.' if last.said else ''} {AGAIN}"
+            f"{name}: {bad} of {len(rows)} series did not arrive whole. "
+            "Is there a network "
+            f"connection?{f' The client said: {last.said}.' if last.said else ''} {AGAIN}"
         )
     os.replace(part, dest)
 

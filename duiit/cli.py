@@ -44,21 +44,24 @@ def cohort(
     from duiit.data.micrographs import SQUARES
 
     if recipe in SQUARES:
-        return _squares(raw, out, size, options or {})
+        return _squares(raw, out, size, _given(options))
     from duiit.ingest.folder import RECIPES
     from duiit.ingest.pipeline import ingest
 
-    print(
-        f"Cohort: {ingest(RECIPES[check_in('recipe', recipe, RECIPES)], raw, out, size, spacing, jobs, **{k: v for k, v in (options or {}).items() if v is not None})}"
-    )
+    known = RECIPES[check_in('recipe', recipe, RECIPES)]
+    made = ingest(known, raw, out, size, spacing, jobs, **_given(options))
+    print(f'Cohort: {made}')
+
+
+def _given(options):
+    return {k: v for k, v in (options or {}).items() if v is not None}
 
 
 def _squares(raw, out, size, options):
     from duiit.data.cohort import Cohort
     from duiit.data.micrographs import micrograph_cohort
 
-    given = {k: v for k, v in options.items() if v is not None}
-    folder, notes = micrograph_cohort(raw, out, size or 64, **given)
+    folder, notes = micrograph_cohort(raw, out, size or 64, **options)
     _say_notes(notes)
     print(f'{folder}: {Cohort.load(folder)}')
 
@@ -119,7 +122,8 @@ def cohorts(
     drop_notebooks(s, Path(reports) / s.name)
     for n, c in d['cohorts'].items():
         print(
-            f"{n}: {c['n_slices']} slices of {c['n_subjects']} subjects, {c['label_name']} {c['label_mean']} +- {c['label_sd']} {c['label_unit']}"
+            f"{n}: {c['n_slices']} slices of {c['n_subjects']} subjects, "
+            f"{c['label_name']} {c['label_mean']} +- {c['label_sd']} {c['label_unit']}"
         )
     for w in d['warnings']:
         print('warning:', w)
@@ -129,7 +133,8 @@ def claim(
     study: str,  # As the user names it
     folder: Path,  # Its results
 ):
-    "Write beside the results which study file or folder they belong to; `InputError` if that is another one, which is still there"
+    """Write beside the results which study file or folder they belong to;
+    `InputError` if that is another one, which is still there"""
     mine, mark = (
         study if study in STUDIES else str(Path(study).resolve()),
         folder / 'origin.txt',
@@ -138,7 +143,8 @@ def claim(
     there = known in STUDIES or Path(known).exists()  # otherwise it was moved here
     if known != mine and there and any(folder.glob('runs/*/split*/run.json')):
         raise InputError(
-            f"{folder} holds the results of another study of this name, {known}. Write another name into {study} (name: ...), or move {folder} away"
+            f"{folder} holds the results of another study of this name, {known}. "
+            f"Write another name into {study} (name: ...), or move {folder} away"
         )
     write_text(mark, mine + '\n')
 
@@ -147,7 +153,8 @@ def drop_notebooks(
     study,  # The study
     folder: Path,  # Folder of its report
 ):
-    "An executed notebook stands for finished runs: it goes if one of them does not count, and the engine makes it again"
+    """An executed notebook stands for finished runs: it goes if one of them does not count,
+    and the engine makes it again"""
     from duiit.study.results import due
 
     left = set(due(folder))
@@ -289,7 +296,12 @@ def line(
         if cost and done < len(rows)
         else ''
     )
-    return f"[{'#' * int(20 * share):.<20}] {share:4.0%}  {done} of {len(rows)} runs done{f', {failed} failed' if failed else ''}{f', {stale} stale' if stale else ''}, {busy} at work{left}"
+    return (
+        f"[{'#' * int(20 * share):.<20}] {share:4.0%}  {done} of {len(rows)} "
+        "runs "
+        f"done{f', {failed} failed' if failed else ''}{f', {stale} stale' if stale else ''}, "
+        f"{busy} at work{left}"
+    )
 
 # %% ../nbs/91_cli.ipynb #c012
 START = 3.0  # Seconds from papermill to a notebook's first step
@@ -517,7 +529,8 @@ def states(
 
 
 def _state(folder, ident=''):
-    "A run's row if it is done or failed, else its pulse while it is at work; a row of other data or settings says only that it is stale"
+    """A run's row if it is done or failed, else its pulse while it is at work;
+    a row of other data or settings says only that it is stale"""
     from duiit.study.results import is_stale
 
     row = _read(folder / 'run.json')
@@ -552,7 +565,8 @@ def _read(path):
 
 # %% ../nbs/91_cli.ipynb #n961
 def engine() -> Path:
-    "Where the Snakefile, the profiles and the notebooks of papermill lie: in the package, or in the checkout that it is installed from"
+    """Where the Snakefile, the profiles and the notebooks of papermill lie: in the package,
+    or in the checkout that it is installed from"""
     import duiit
 
     package = Path(duiit.__file__).parent
@@ -621,7 +635,7 @@ def study(
     jobs: int = None,  # Runs at a time; by default one a GPU, or one a core
     per_gpu: int = 1,  # Runs that share a GPU
 ):
-    "Run a study: make its cohorts, train every arm on every split, write the report; the same command goes on where it stopped"
+    "Run a study from its cohorts to its report; the same command goes on where it stopped"
     import subprocess
     from duiit.study.forks import forking
 
@@ -711,7 +725,8 @@ def _sweep_of(study) -> dict:
         return {'base': study}
     if not study.endswith(('.yaml', '.yml')):
         raise InputError(
-            f"{study}: a sweep starts from a study of the package ({', '.join(STUDIES)}) or a YAML file; in a Python file write vary=... yourself"
+            f"{study}: a sweep starts from a study of the package ({', '.join(STUDIES)}) "
+            "or a YAML file; in a Python file write vary=... yourself"
         )
     load_study(study)
     fields = yaml.safe_load(Path(study).read_text(encoding='utf-8'))
@@ -816,7 +831,7 @@ def predict(
     unit: str = '',  # Of images that do not say it, e.g. HU
     spacing: float = None,  # mm per pixel, of images that do not say it
 ):
-    "Predicted labels of target images, or probabilities of classes, one row per slice, with a warning where an image or its label is unlike what was learnt"
+    "Predicted labels of target images, a row per slice, with a warning where one is unlike those learnt"
     from duiit.study.serve import open_images, predict_images, saved_run
 
     images = open_images(images, modality, unit, spacing)
@@ -884,7 +899,7 @@ def pseudo_label(
     pixel_um: float = None,  # Pixel size of pictures, micrometres; BIDS tells its own
     predictor: str = '',  # Of a run of a study: joint, adapted or union; by default refit
 ):
-    "Masks of axons and myelin at the images' own pixels, how sure they are, and how far each image is from what was learnt"
+    "Masks of axons and myelin, how sure they are, and how far an image is from those learnt"
     from duiit.core import steps_told
     from duiit.study import masks
 
@@ -968,7 +983,8 @@ COMMANDS = {
 
 # %% ../nbs/91_cli.ipynb #c025
 def main(argv=None) -> int:  # Exit status
-    "`duiit COMMAND ...`: a user's mistake is one line on stderr and status 2; when nobody reads on, as behind `| head`, the end is silent"
+    """`duiit COMMAND ...`: a user's mistake is one line on stderr and status 2;
+    when nobody reads on, as behind `| head`, the end is silent"""
     try:
         return _told(sys.argv[1:] if argv is None else list(argv))
     except BrokenPipeError as e:

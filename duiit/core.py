@@ -16,7 +16,8 @@ from pathlib import Path
 
 # %% ../nbs/00_core.ipynb #c005
 class InputError(ValueError):
-    "A mistake in what the user gave: the message names the place, the value, what is allowed and what to do. A notebook shows one line"
+    """A mistake in what the user gave: the message names the place, the value,
+    what is allowed and what to do. A notebook shows one line"""
 
     def _render_traceback_(self):
         "What IPython shows: where in this project a mistake was noticed is not what its maker needs to know"

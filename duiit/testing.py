@@ -94,7 +94,7 @@ def write_series(
     top: float = 300.0,  # mm: z of the first slice
     name='1-{:03d}.dcm',  # file names by instance number
     slopes=None,  # (n,) one per slice; None: one for all, through which the largest value fits int16
-    turned: bool = False,  # the patient lies the other way round: rows and columns run backwards, and so do instance numbers
+    turned: bool = False,  # the patient lies the other way round: rows, columns and instance numbers run backwards
     change=None,  # change(k, data set) before slice k (from the top) is written
 ) -> list:  # paths, from the top down
     "Write one series of axial slices as DICOM files"
@@ -137,7 +137,8 @@ def _shrunk(x, f, air):
 
 
 def _whole(x, gap, slices, mm, tissue, air, base):
-    "A body `(slices, H, W)` from a head `x` (n, H, W), top first: a crown above; the lowest slice again for `base` mm, a neck and shoulders below"
+    """A body `(slices, H, W)` from a head `x` (n, H, W), top first: a crown above;
+    the lowest slice again for `base` mm, a neck and shoulders below"""
     n, m = round(28 / gap), round(base / gap)
     crown = [_shrunk(x[0], math.sqrt(1 - (1 - (k + 0.5) / n) ** 2), air) for k in range(n)]
     r, c = (np.indices(x.shape[1:]) - (np.array(x.shape[1:]) - 1)[:, None, None] / 2) * mm
@@ -818,7 +819,7 @@ def fake_folder(
     size: int = 64,  # Pixels per side
     slices: int = 6,  # Slices per subject
     seed: int = 0,  # Of all that is random
-    odd: bool = True,  # with what people's folders hold besides: masks, black pictures, text files, subjects without a label
+    odd: bool = True,  # with what folders hold besides: masks, black pictures, texts, subjects without a label
 ) -> dict:  # what must come out: ages {subject: years}, slices, left {reason: images}
     "Write a made-up folder of images in six formats, with a table of labels"
     import tifffile
@@ -958,7 +959,9 @@ def demo_predictions(
     split: int,  # Split; the subjects and their difficulty are the split's, shared by all arms (paired)
     subjects: int = 24,  # Test subjects per split
     slices: int = 4,  # Slices per subject
-    shift: float = 0.0,  # Added to every subject error of the DUIIT arm, years (of classes: taken from the evidence, 10 being all of it): makes it as bad as wished
+    # Makes the DUIIT arm as bad as wished: added to every subject's error, years
+    # (of classes: taken from the evidence, 10 being all of it)
+    shift: float = 0.0,
     classes: tuple = (),  # Names of classes, if the label is one
 ):  # Table `predictions` of every training, `arm` naming the training
     "Predictions with errors of a known size: a shared part per subject, a part per arm and a part per slice"
@@ -1002,7 +1005,8 @@ def demo_shares(K: int) -> np.ndarray:  # (K,), sums to 1; class 0 is the most f
 
 
 def _demo_votes(split, subjects, slices, shift, K):
-    "Probabilities from evidence, the true class's by 1 above the others', with noise of a known size; they would be calibrated, were all noise independent"
+    """Probabilities from evidence, the true class's by 1 above the others',
+    with noise of a known size; they would be calibrated, were all noise independent"""
     rng, out, share = np.random.default_rng(split), [], demo_shares(K)
     label = rng.choice(K, subjects, p=share)
     shared, noise, true = (

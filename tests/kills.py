@@ -224,7 +224,11 @@ def kill(folder: Path, a) -> dict:
                 continue
             kinds[kind] += 1
             print(
-                f"{time.time() - t0:6.0f} s  kill {count():3}  {kind:7} pause about {pause:4.1f} s  {len(watch.done):3} of {a.runs} runs finished  call {calls}",
+                (
+                    f"{time.time() - t0:6.0f} s  kill {count():3}  {kind:7} pause about "
+                    f"{pause:4.1f} s  {len(watch.done):3} of {a.runs} runs finished  call "
+                    f"{calls}"
+                ),
                 flush=True,
             )
         while make.poll() is None:
@@ -293,7 +297,12 @@ def fault(folder: Path, a) -> dict:
             [
                 folder / '.venv' / 'bin' / 'python',
                 '-c',
-                f"from duiit.study.results import collect; r = collect('reports/{a.name}')['runs']; r = r[r.status!='done']; print(r.groupby(['status','reason']).size().to_string() if len(r) else 'every run has a result')",
+                (
+                    "from duiit.study.results import collect; r = "
+                    f"collect('reports/{a.name}')['runs']; r = r[r.status!='done']; "
+                    "print(r.groupby(['status','reason']).size().to_string() if len(r) else "
+                    "'every run has a result')"
+                ),
             ],
             cwd=folder,
             capture_output=True,
@@ -382,7 +391,8 @@ def main():
     for k, v in r.items():
         print(f'{k}: {v}')
     print(
-        f'half-written files that count as results: {len(bad)} {bad[:5]}\ntemporary files left behind: {len(left)} {[p.name for p in left[:3]]}'
+        f'half-written files that count as results: {len(bad)} {bad[:5]}\ntemporary '
+        f'files left behind: {len(left)} {[p.name for p in left[:3]]}'
     )
     print(
         f"tables, networks and predictions equal to the byte: {equal}, different: {len(differ)} {differ[:5]}"

@@ -5,9 +5,10 @@ no paths, no memory addresses, no warnings. Cells tagged `measured` may show tim
 Interactive figures get a picture too, for pages without scripts; that takes Chrome or Chromium.
 """
 
-import base64, hashlib, io, json, os, re, sys, time
+import ast, base64, hashlib, io, json, os, re, struct, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 ROOT = Path(__file__).parents[1]
 NBS = ROOT / 'nbs'
@@ -15,6 +16,8 @@ LEFT_OUT = ()
 NOTEBOOK, PICTURE = 300_000, 60_000  # bytes, at most
 ROUND = (5, 10, 20, 30, 60, 90, 120, 180, 300)  # seconds that a notebook may be said to take
 PLOTLY = 'application/vnd.plotly.v1+json'
+# kaleido hands two threads each other's pictures
+DRAWING = Lock()
 SETTINGS = dict(
     OMP_NUM_THREADS='1',
     PYTHONHASHSEED='0',
@@ -29,9 +32,17 @@ def source(cell):
     return ''.join(cell['source'])
 
 
+def meaning(code):
+    "What Python reads: line breaks and comments are nothing to it; magics stay as they are"
+    try:
+        return ast.unparse(ast.parse(code))
+    except SyntaxError:
+        return code
+
+
 def code_hash(notebook):
-    "What saved outputs belong to: the source of all code cells"
-    code = [source(c) for c in notebook['cells'] if c['cell_type'] == 'code']
+    "What saved outputs belong to: what all code cells do"
+    code = [meaning(source(c)) for c in notebook['cells'] if c['cell_type'] == 'code']
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()[:16]
 
 
@@ -50,6 +61,17 @@ def text_of(output):
     return json.dumps(kept, ensure_ascii=False)
 
 
+def size_of(figure):
+    "Width and height of a plotly figure's picture, pixels"
+    layout = figure.get('layout', {})
+    return layout.get('width', 700), layout.get('height', 420)
+
+
+def png_size(data):
+    "Width and height of a PNG in base64, from its header"
+    return struct.unpack('>II', base64.b64decode(data[:32])[16:24])
+
+
 def complaints(notebook):
     "What is wrong with saved outputs: sentences"
     found = []
@@ -62,6 +84,10 @@ def complaints(notebook):
                 size = len(output['data'][kind])
                 if size > PICTURE * 4 / 3:
                     found.append(f'cell {number} has a picture of {size * 3 // 4000} kB')
+            data = output.get('data', {})
+            if PLOTLY in data and 'image/png' in data:
+                if png_size(data['image/png']) != size_of(data[PLOTLY]):
+                    found.append(f'cell {number} has the picture of another figure')
     size = len(json.dumps(notebook, indent=1, ensure_ascii=False).encode())
     if size > NOTEBOOK:
         found.append(f'the notebook has {size // 1000} kB')
@@ -84,11 +110,12 @@ def picture_of(figure):
     "A plotly figure as PNG in base64, or nothing where there is no Chrome"
     import kaleido
 
-    layout = figure.get('layout', {})
-    size = dict(width=layout.get('width', 700), height=layout.get('height', 420))
-    return base64.b64encode(
-        kaleido.calc_fig_sync(figure, opts=dict(format='png', **size))
-    ).decode()
+    width, height = size_of(figure)
+    with DRAWING:
+        drawn = kaleido.calc_fig_sync(
+            figure, opts=dict(format='png', width=width, height=height)
+        )
+    return base64.b64encode(drawn).decode()
 
 
 def tidied(output, draw, cell):

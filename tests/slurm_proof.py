@@ -214,7 +214,9 @@ class Slurm:
                 return
             time.sleep(1)
         raise RuntimeError(
-            f'the node does not become idle: {r.stdout} {r.stderr} {(w / "slurmctld.log").read_text()[-1500:]} {(w / "slurmd.log").read_text()[-1500:]}'
+            f'the node does not become idle: {r.stdout} {r.stderr} '
+            f'{(w / "slurmctld.log").read_text()[-1500:]} '
+            f'{(w / "slurmd.log").read_text()[-1500:]}'
         )
 
     def run(self, name, *args):
@@ -341,7 +343,8 @@ def main():
     steps = [l for l in text.splitlines() if 'steps (100%) done' in l]
     left = parts(cluster / 'reports')
     print(
-        f"{steps[-1:]}\ntables, networks and predictions equal to the byte: {equal}, different: {len(differ)} {differ[:5]}\ntemporary files left: {len(left)}"
+        f"{steps[-1:]}\ntables, networks and predictions equal to the byte: {equal}, "
+        f"different: {len(differ)} {differ[:5]}\ntemporary files left: {len(left)}"
     )
     states = [s for _, s, _ in jobs]
     good = (

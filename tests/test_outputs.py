@@ -2,7 +2,7 @@
 
 import json
 import pytest
-from notebooks import NBS, books, code_hash, complaints
+from notebooks import NBS, PLOTLY, books, code_hash, complaints
 from docments import missing, modules
 
 # these are explained by `Param(...)`, which `--help` shows
@@ -33,11 +33,23 @@ def test_outputs_are_small_and_name_no_machine(book):
 def test_stale_and_missing_outputs_are_seen():
     notebook = saved('data/00_show.ipynb')
     before = code_hash(notebook)
+    notebook['cells'][2]['source'] += ['\n# a remark']
+    assert code_hash(notebook) == before
     notebook['cells'][2]['source'] = ['x = 1']
     assert code_hash(notebook) != before
     place = '/'.join(['', 'tmp', 'somewhere'])
     notebook['cells'][2]['outputs'] = [dict(output_type='stream', name='stdout', text=[place])]
     assert complaints(notebook) == [f'cell 2 shows {place}']
+
+
+def test_the_picture_of_another_figure_is_seen():
+    notebook = saved('guides/translators.ipynb')
+    cells = [cell for cell in notebook['cells'] if cell.get('outputs')]
+    drawn = [
+        o['data'] for cell in cells for o in cell['outputs'] if PLOTLY in o.get('data', {})
+    ]
+    drawn[0]['image/png'], drawn[1]['image/png'] = drawn[1]['image/png'], drawn[0]['image/png']
+    assert ['picture of another figure' in said for said in complaints(notebook)] == [True] * 2
 
 
 @pytest.mark.parametrize('module', modules())

@@ -72,6 +72,13 @@ def test_code_is_formatted():
     assert r.returncode == 0, 'run make style\n' + r.stdout
 
 
+@pytest.mark.parametrize('nb', NBS, ids=lambda nb: nb.stem)
+def test_no_line_of_code_is_too_long_to_read(nb):
+    code = [source(c) for c in cells(nb) if c['cell_type'] == 'code']
+    lines = '\n'.join(code).splitlines()
+    assert [line for line in lines if len(line) > 120] == []
+
+
 @pytest.mark.parametrize(
     'book,value,says',
     [
@@ -142,7 +149,10 @@ def test_every_import_runs_down():
 
 
 def test_results_statistics_and_figures_import_without_torch():
-    code = "import sys, duiit.study.arms, duiit.study.results, duiit.report.page, duiit.report.compare, duiit.cli; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, duiit.study.arms, duiit.study.results, duiit.report.page, "
+        "duiit.report.compare, duiit.cli; sys.exit('torch' in sys.modules)"
+    )
     assert run(sys.executable, '-c', code).returncode == 0
 
 

@@ -72,7 +72,8 @@ def _region_names(v, where):
         or not all(isinstance(o, str) and re.fullmatch(r'[A-Za-z]\w*', o) for o in v)
     ):
         raise InputError(
-            f'{where}: regions is {v!r}; write the names of values 1, 2, ... as different single words, such as ["csf", "grey", "white"], or null'
+            f'{where}: regions is {v!r}; write the names of values 1, 2, ... '
+            'as different single words, such as ["csf", "grey", "white"], or null'
         )
 
 
@@ -84,7 +85,9 @@ def _class_names(v, where):
         or not all(isinstance(o, str) and o.strip() == o != '' for o in v)
     ):
         raise InputError(
-            f'{where}: label_classes is {v!r}; write the names of classes 0, 1, ... as different words, such as ["no", "yes"], or null for a label that is a number'
+            f'{where}: label_classes is {v!r}; write the names of classes 0, 1, ... '
+            'as different words, such as ["no", "yes"], or null for a label that is a '
+            'number'
         )
 
 # %% ../../nbs/data/05_cohort.ipynb #c007
@@ -102,7 +105,8 @@ def check_meta(
     for k in ('name', 'modality', 'unit', 'label_name', 'label_unit'):
         if not isinstance(meta[k], str) or not meta[k].strip():
             raise InputError(
-                f'{where}: {k} is {meta[k]!r}; a text is needed, such as "modality": "CT", "unit": "HU", "label_name": "age", "label_unit": "years"'
+                f'{where}: {k} is {meta[k]!r}; a text is needed, such as "modality": '
+                '"CT", "unit": "HU", "label_name": "age", "label_unit": "years"'
             )
     for k in ('window', 'label_range'):
         _pair(meta, k, where)
@@ -148,14 +152,17 @@ def _read_table(path):
     gone = [c for c in ('subject', 'label', 'path') if c not in head]
     if gone:
         raise InputError(
-            f"{path}, line 1: column {', '.join(gone)} is missing; found {', '.join(head) or 'nothing'}. Needed: subject, label, path, and slice for volumes"
+            f"{path}, line 1: column {', '.join(gone)} is missing; found "
+            f"{', '.join(head) or 'nothing'}. Needed: subject, label, path, "
+            "and slice for volumes"
         )
     if len(set(head)) < len(head):
         raise InputError(f"{path}, line 1: a column name stands twice in {', '.join(head)}")
     for n, row in rows:
         if len(row) != len(head):
             raise InputError(
-                f"{path}, line {n}: {len(row)} fields where the header has {len(head)}; a value with a comma needs quotes"
+                f"{path}, line {n}: {len(row)} fields where the header has "
+                f"{len(head)}; a value with a comma needs quotes"
             )
     if not rows:
         raise InputError(f"{path}: no rows below the header")
@@ -193,7 +200,8 @@ def _label(text, where, classes):
     v = number(word, '.')
     if v not in range(len(classes)):
         raise InputError(
-            f"{where}: label is {text!r}; one of the classes {', '.join(classes)}, or its number from 0 to {len(classes) - 1}, is needed"
+            f"{where}: label is {text!r}; one of the classes {', '.join(classes)}, "
+            f"or its number from 0 to {len(classes) - 1}, is needed"
         )
     return v
 
@@ -219,12 +227,15 @@ def _check_rows(d, at, meta):
             )
         if j != i:
             raise InputError(
-                f"{at[i]}: subject {s} has the same image as subject {d.subject[j]} in {at[j]}. An image belongs to one subject"
+                f"{at[i]}: subject {s} has the same image as subject {d.subject[j]} "
+                f"in {at[j]}. An image belongs to one subject"
             )
         j = labels.setdefault(s, i)
         if meta['label_of'] == 'subject' and d.label[j] != y:
             raise InputError(
-                f"{at[i]}: subject {s} has label {y:g} here and {d.label[j]:g} in {at[j]}. Correct one, or set label_of to slice in cohort.json if labels belong to slices"
+                f"{at[i]}: subject {s} has label {y:g} here and {d.label[j]:g} "
+                f"in {at[j]}. Correct one, or set label_of to slice in "
+                "cohort.json if labels belong to slices"
             )
     return d
 
@@ -324,11 +335,14 @@ def _load_images(d, at, folder):
             shape = volumes[0].shape[1:] if volumes else x.shape
             if x.shape != shape:
                 raise InputError(
-                    f"{at[i]}: image size {x.shape[0]}x{x.shape[1]}, but {shape[0]}x{shape[1]} in {at[first]}. Bring all images of a cohort to one size"
+                    f"{at[i]}: image size {x.shape[0]}x{x.shape[1]}, but "
+                    f"{shape[0]}x{shape[1]} in {at[first]}. Bring all images of a cohort "
+                    "to one size"
                 )
             if a.dtype.kind == 'f' and not np.isfinite(x).all():
                 raise InputError(
-                    f"{at[i]}: {p} holds {int((~np.isfinite(x)).sum())} pixels that are NaN or infinite. Replace them before loading"
+                    f"{at[i]}: {p} holds {int((~np.isfinite(x)).sum())} pixels that are "
+                    "NaN or infinite. Replace them before loading"
                 )
             where[i] = len(volumes), int(float(d.slice[i])) if a.ndim == 3 else 0
         if not volumes:
@@ -380,18 +394,26 @@ class Cohort:
     fingerprint: str  # 16 hex digits over subjects, labels, slices, pixels and window
     meta: dict  # `cohort.json` with defaults
     folder: Path = None  # where it was read from
-    regions: np.ndarray = None  # (N, H, W) uint8: value i+1 is region i of `meta['regions']`, 0 is none of them; None where there are no maps
+    # (N, H, W) uint8: value i+1 is region i of `meta['regions']`, 0 is none of them;
+    # None where there are no maps
+    regions: np.ndarray = None
 
     def __len__(self):
         return len(self.frame)
 
     def __repr__(self):
-        return f"Cohort({self.name}: {len(self)} slices of {len(self.subjects)} subjects, {self.modality} in {self.unit}, {self.images.shape[1]}x{self.images.shape[2]}, {self.fingerprint})"
+        return (
+            f"Cohort({self.name}: {len(self)} slices of {len(self.subjects)} "
+            f"subjects, {self.modality} in {self.unit}, "
+            f"{self.images.shape[1]}x{self.images.shape[2]}, {self.fingerprint})"
+        )
 
     @cached_property
     def subjects(
         self,
-    ) -> pd.DataFrame:  # index subject; label (where labels belong to slices: their mean, or the most frequent class), n (slices)
+    ) -> (
+        pd.DataFrame
+    ):  # index subject; label (of slices: mean or most frequent class), n (slices)
         g = self.frame.groupby('subject').label
         label = (
             g.first()
@@ -444,11 +466,13 @@ def _check_regions(a, meta, shape, where):
         )
     if a.shape != shape:
         raise InputError(
-            f"{where}: region map of shape {a.shape}, but the images are {shape}. Give every image a map of its own size"
+            f"{where}: region map of shape {a.shape}, but the images are "
+            f"{shape}. Give every image a map of its own size"
         )
     if (a != np.rint(a)).any() or a.min() < 0 or a.max() > len(names):
         raise InputError(
-            f"{where}: region map with values {a.min():g} to {a.max():g}; whole numbers from 0 (none) to {len(names)} ({', '.join(names)}) are needed"
+            f"{where}: region map with values {a.min():g} to {a.max():g}; "
+            f"whole numbers from 0 (none) to {len(names)} ({', '.join(names)}) are needed"
         )
     return a.astype(np.uint8)
 
@@ -464,7 +488,9 @@ def load_regions(
     f, shape = cohort.frame, cohort.images.shape[1:]
     if 'regions' not in f:
         raise InputError(
-            f"{cohort.folder / 'cohort.csv'}: cohort.json names the regions {', '.join(cohort.meta['regions'])}, but the csv has no column regions with the paths of their maps"
+            f"{cohort.folder / 'cohort.csv'}: cohort.json names the regions "
+            f"{', '.join(cohort.meta['regions'])}, but the csv has no column "
+            "regions with the paths of their maps"
         )
     out = np.zeros(cohort.images.shape, np.uint8)
     for p, rows in f.groupby('regions', sort=False).indices.items():
@@ -574,7 +600,8 @@ def _compact(x):
 
 
 def _write_images(c, x, folder, kind='images'):
-    "Images or region maps `x` of a cohort: one volume per subject where its slices count from 0, else one file per slice; returns the paths"
+    """Images or region maps `x` of a cohort, and where they are now: one volume per subject
+    where its slices count from 0, else one file per slice"""
     (folder / kind).mkdir(parents=True)
     paths = np.empty(len(c), object)
     for i, (s, rows) in enumerate(c.frame.groupby('subject', sort=False).indices.items()):
@@ -636,7 +663,11 @@ def _label_warnings(self):
         return []
     who = y.subject.unique()
     return [
-        f"{self.name}: implausible {m['label_name']}: {len(who)} of {len(s)} subjects lie outside {lo:g} to {hi:g} {m['label_unit']} ({y.label.min():g} to {y.label.max():g}; {', '.join(who[:5])}{', ...' if len(who) > 5 else ''})"
+        (
+            f"{self.name}: implausible {m['label_name']}: {len(who)} of {len(s)} subjects lie "
+            f"outside {lo:g} to {hi:g} {m['label_unit']} ({y.label.min():g} to "
+            f"{y.label.max():g}; {', '.join(who[:5])}{', ...' if len(who) > 5 else ''})"
+        )
     ]
 
 # %% ../../nbs/data/05_cohort.ipynb #c047
@@ -653,11 +684,14 @@ def _image_warnings(self):
     out = [f"{self.name}: {flat} of {len(self)} images are constant"] if flat else []
     if same:
         out.append(
-            f"{self.name}: {same} of {len(self)} images are constant inside the window [{self.norm.lo:g}, {self.norm.hi:g}] {self.unit}: do unit and window agree?"
+            f"{self.name}: {same} of {len(self)} images are constant inside the window "
+            f"[{self.norm.lo:g}, {self.norm.hi:g}] {self.unit}: do unit and window agree?"
         )
     if twins:
         out.append(
-            f"{self.name}: {len(twins)} images are equal, pixel by pixel, to one of another subject (first: {twins[0][0]} and {twins[0][1]}): is this one person under two names?"
+            f"{self.name}: {len(twins)} images are equal, pixel by pixel, "
+            f"to one of another subject (first: {twins[0][0]} and "
+            f"{twins[0][1]}): is this one person under two names?"
         )
     return out
 
@@ -678,7 +712,9 @@ def truth_rows(
         twice = c.frame[c.frame.duplicated(['subject', 'slice'])]
         if len(twice):
             raise InputError(
-                f"{c.name}: subject {twice.subject.iloc[0]} has slice {twice.slice.iloc[0]} twice, so truth cannot be matched; number the slices within a subject"
+                f"{c.name}: subject {twice.subject.iloc[0]} has slice "
+                f"{twice.slice.iloc[0]} twice, so truth cannot be matched; "
+                "number the slices within a subject"
             )
     at = {k: i for i, k in enumerate(zip(truth.frame.subject, truth.frame.slice))}
     pairs = [
@@ -692,7 +728,8 @@ def truth_rows(
         )
     if cohort.images.shape[1:] != truth.images.shape[1:]:
         raise InputError(
-            f"{truth.name} is {truth.images.shape[1:]}, {cohort.name} {cohort.images.shape[1:]}: truth needs the same pixels"
+            f"{truth.name} is {truth.images.shape[1:]}, {cohort.name} "
+            f"{cohort.images.shape[1:]}: truth needs the same pixels"
         )
     rows, truths = np.array(pairs).T
     return rows, truths

@@ -133,7 +133,8 @@ def read_micrograph(
     pixel_um: float,  # Size of a pixel, micrometres
     notes: list = None,  # Receives a sentence for each thing that had to be assumed
 ) -> Micrograph:  # Without a mask
-    "One image, of colours the green; `InputError` where it is no single picture, or has values that are no numbers, or only one"
+    """One image, of colours the green; `InputError` where it is no single picture,
+    or has values that are no numbers, or only one"""
     green = _green_of(Path(path), notes)
     image = check_picture(path, read_image(path, notes) if green is None else green)
     return Micrograph(Path(path), subject, image, pixel_um)

@@ -33,7 +33,8 @@ class Head:
 def read_head(
     path,  # NIfTI volume
 ) -> Head:
-    "Read a volume and put its axes in order; `InputError` if it is missing, damaged, not 3-D, tilted or without geometry"
+    """Read a volume and put its axes in order; `InputError` if it is missing,
+    damaged, not 3-D, tilted or without geometry"""
     import nibabel as nib
 
     path = Path(path)
@@ -84,7 +85,8 @@ def head_mask(
         mask = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
     if not n or mask.mean() < 0.02:
         raise InputError(
-            f"{head.name}: no head was found above {cut:.0f}; is this a {modality} volume in {'HU' if modality == 'CT' else 'natural units'}?"
+            f"{head.name}: no head was found above {cut:.0f}; is this a {modality} "
+            f"volume in {'HU' if modality == 'CT' else 'natural units'}?"
         )
     return np.stack([ndi.binary_fill_holes(mask[:, :, k]) for k in range(mask.shape[2])], -1)
 
@@ -106,7 +108,9 @@ def find_vertex(
     up = roots[roots > 0]
     if not len(up) or up.min() * dz > reach:
         raise InputError(
-            f"the volume ends more than {reach:g} mm below the top of the head, so the vertex cannot be found; give it from a registered scan of the same person"
+            f"the volume ends more than {reach:g} mm below the top of the head, "
+            "so the vertex cannot be found; give it from a registered scan of the same "
+            "person"
         )
     return top + up.min()
 
@@ -178,7 +182,8 @@ def mutual_information(
     b,  # arrays of one shape
     bins=48,  # Of the histogram, along each axis
 ) -> float:  # nats
-    "How much the values of one image say about those of the other at the same place; values are clipped at their 1st and 99th percentiles"
+    """How much the values of one image say about those of the other at the same place;
+    values are clipped at their 1st and 99th percentiles"""
     a, b = (np.clip(o, *np.percentile(o, (1, 99))).ravel() for o in (a, b))
     p = np.histogram2d(a, b, bins)[0] / a.size
     q = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
@@ -198,17 +203,24 @@ def axial_blocks(
 
 # %% ../../nbs/data/08_scans.ipynb #c031
 NOTES = (
-    "Real scans of two persons: the CT cohort is person A, the MR cohort and its true CT are person B. The label is a slice's axial position in mm "
-    "below the vertex, found from the head mask. Each 'subject' is a block of neighbouring slices of one person ({block:g} mm, then a gap of {gap:g} mm that is not used), because a "
-    "split by person is impossible. Blocks of one person are not independent: a test block lies between training blocks of the same head. This split shows "
-    "that the whole chain runs on real pixels and whether positions can be interpolated within one head; it cannot show that anything carries over to "
+    "Real scans of two persons: the CT cohort is person A, the MR cohort and its true "
+    "CT are person B. The label is a slice's axial position in mm "
+    "below the vertex, found from the head mask. Each 'subject' is a block "
+    "of neighbouring slices of one person ({block:g} mm, then a gap of "
+    "{gap:g} mm that is not used), because a "
+    "split by person is impossible. Blocks of one person are not independent: "
+    "a test block lies between training blocks of the same head. This split shows "
+    "that the whole chain runs on real pixels and whether positions can be interpolated "
+    "within one head; it cannot show that anything carries over to "
     "another person, and its intervals are too narrow for that claim. Axial position is not a clinical label."
 )
 
 # %% ../../nbs/data/08_scans.ipynb #c033
 CAUTION = (
-    'Real scans of two people, one per modality. The label is not age but where a slice lies, in mm below the vertex, and the split is by blocks of neighbouring slices. '
-    'This shows that the chain runs on real pixels; it cannot show that anything carries over to another person. The notes under Data say more.'
+    'Real scans of two people, one per modality. The label is not age but where a slice '
+    'lies, in mm below the vertex, and the split is by blocks of neighbouring slices. '
+    'This shows that the chain runs on real pixels; it cannot show that anything '
+    'carries over to another person. The notes under Data say more.'
 )
 
 # %% ../../nbs/data/08_scans.ipynb #c034
@@ -273,7 +285,8 @@ def moved_pictures(
 
 # %% ../../nbs/data/08_scans.ipynb #c036
 def _aligned_pair(ct, mr, motion, size, field, deepest):
-    "Pictures of the MR and of the moved CT, which of them are covered, both vertices and the gain in mutual information"
+    """Pictures of the MR and of the moved CT, which of them are covered,
+    both vertices and the gain in mutual information"""
     mask = head_mask(mr, 'MR')
     v_mr = find_vertex(mask, mr.mm[2])
     used = mask & ((v_mr - np.arange(mask.shape[2])) * mr.mm[2] < deepest)
@@ -294,7 +307,9 @@ def _aligned_pair(ct, mr, motion, size, field, deepest):
     ]
     if mi[1] < 1.2 * mi[0]:
         raise InputError(
-            f"{ct.name} and {mr.name}: mutual information is {mi[1]:.3f} after registration and {mi[0]:.3f} before. These are not the files that the registration was made for; fetch them again"
+            f"{ct.name} and {mr.name}: mutual information is {mi[1]:.3f} after "
+            f"registration and {mi[0]:.3f} before. These are not the files that the "
+            "registration was made for; fetch them again"
         )
     low = (
         np.argwhere(mask[:, :, -1])[:, :2].mean(0)
@@ -402,8 +417,14 @@ def _ct_part(head, vertex, person, size, field, cut):
 def _notes(pair, block, gap, targets):
     n = NOTES.format(block=block, gap=gap)
     if 'ct_pair' in targets:
-        n += " The CT cohort here also holds person B's own CT, so the true CT of the MR slices is not unseen and the two cohorts share a person."
-    return (
-        n
-        + f" Registration of person B's CT to the MR: mutual information {pair['mi'][0]:.3f} before, {pair['mi'][1]:.3f} after (nats); {int(pair['ok'].sum())} of {len(pair['ok'])} MR slices are covered. The MR's vertex lies {pair['above']:.1f} mm above its last slice and is extrapolated."
+        n += (
+            " The CT cohort here also holds person B's own CT, so the true CT of the MR "
+            "slices is not unseen and the two cohorts share a person."
+        )
+    return n + (
+        " Registration of person B's CT to the MR: mutual information "
+        f"{pair['mi'][0]:.3f} before, {pair['mi'][1]:.3f} after (nats); "
+        f"{int(pair['ok'].sum())} of {len(pair['ok'])} MR slices are covered. "
+        f"The MR's vertex lies {pair['above']:.1f} mm above its last slice and is "
+        "extrapolated."
     )

@@ -69,7 +69,10 @@ CONVERT = {  # ending of images that are not read -> what to do
     '.npz': 'save each array as a .npy file of its own',
 }
 AXES = dict(first=0, middle=1, last=2)  # which of three axes counts slices
-SLICES = "slices of a volume: all, every:N, middle:N, range:A:B (slice numbers from the top, from 1, both ends kept) or mm:A:B (mm below the top of the volume)"
+SLICES = (
+    "slices of a volume: all, every:N, middle:N, range:A:B (slice numbers from the top, "
+    "from 1, both ends kept) or mm:A:B (mm below the top of the volume)"
+)
 
 
 def pick_slices(
@@ -77,7 +80,8 @@ def pick_slices(
     n: int,  # slices of the volume, from the top down
     gap=None,  # mm between slices, None where it is unknown
 ) -> np.ndarray:  # numbers from 0
-    "Which slices of a volume a rule keeps; `InputError` for a rule that is none, `Unusable` where it needs a spacing that is unknown"
+    """Which slices of a volume a rule keeps; `InputError` for a rule that is none,
+    `Unusable` where it needs a spacing that is unknown"""
     name, *v = str(rule).split(':')
     v = [number(o) for o in v]
     need = dict(all=0, every=1, middle=1, range=2, mm=2)
@@ -762,7 +766,8 @@ def modality_code(
 
 
 def _of_modality(asked, parts):
-    "The (subject, series) pairs of the modality that was asked for, and the others; `InputError` where it is not clear which one is meant"
+    """The (subject, series) pairs of the modality that was asked for, and the others;
+    `InputError` where it is not clear which one is meant"""
     code, there = (
         modality_code(asked),
         Counter(modality_code(one.tags.modality) for _, one in parts),
@@ -773,7 +778,9 @@ def _of_modality(asked, parts):
         if len(there) < 2:
             return parts, []
         raise InputError(
-            f"modality is {asked!r}, but the DICOM series are {', '.join(f'{m} ({n})' for m, n in there.items())}: give the one that is wanted, since two in one cohort do not compare"
+            f"modality is {asked!r}, but the DICOM series are "
+            f"{', '.join(f'{m} ({n})' for m, n in there.items())}: "
+            "give the one that is wanted, since two in one cohort do not compare"
         )
     mine = [o for o in parts if modality_code(o[1].tags.modality) == code]
     return mine, [o for o in parts if modality_code(o[1].tags.modality) != code]
@@ -816,7 +823,8 @@ class Found:
 
 
 def _by_owner(series, owner):
-    "(subject, series) for each subject in whose folder files lie, and for each modality: de-identified data may have one number for all"
+    """(subject, series) for each subject in whose folder files lie, and for each modality:
+    de-identified data may have one number for all"""
     mine = {}
     for h in series.rows:
         if h.path in owner:
@@ -825,7 +833,8 @@ def _by_owner(series, owner):
 
 
 def _found(s, one, unit):
-    "List of `Found` and of `Left` of one series; where it is no stack but lies in several folders, each folder is tried on its own"
+    """List of `Found` and of `Left` of one series;
+    where it is no stack but lies in several folders, each folder is tried on its own"""
     try:
         rule = _value_rule(one, unit)
     except Unusable as e:
@@ -859,7 +868,8 @@ def _original(found):
 
 
 def _in_one_unit(found, window):
-    "`Found` in one unit: series without SUV are left out, unless none has it and no window in SUV was given; `Left`; notes"
+    """`Found` in one unit; `Left`; notes. Series without SUV are left out,
+    unless none has it and no window in SUV was given"""
     bare = [f for f in found if 'unit' in f.about]
     if bare and len(bare) == len(found) and not window:
         why = bare[0].about['why']
@@ -868,7 +878,8 @@ def _in_one_unit(found, window):
             [],
             [
                 Warn(
-                    f"SUV was asked for, but the headers say BQML and not what SUV needs ({why}): values stay in Bq/ml, which compares people badly."
+                    "SUV was asked for, but the headers say BQML and not what SUV needs "
+                    f"({why}): values stay in Bq/ml, which compares people badly."
                 )
             ],
         )
@@ -889,12 +900,15 @@ def _id_notes(raw, parts):
             os.path.commonpath([os.path.dirname(f) for f in many.values()]), raw
         )
         out.append(
-            f"{public_name(folder)}: the images of subject {public_name(s)} have {len(many)} PatientIDs (hashed: {', '.join(sorted(map(digest, many)))}): is this one person?"
+            f"{public_name(folder)}: the images of subject {public_name(s)} "
+            f"have {len(many)} PatientIDs (hashed: "
+            f"{', '.join(sorted(map(digest, many)))}): is this one person?"
         )
     for p, many in whose.items():
         if len(many) > 1 and len(whose) > 1:
             out.append(
-                f"The subjects {', '.join(map(public_name, list(many)[:5]))} have one PatientID (hashed: {digest(p)}): is this one person under two names?"
+                f"The subjects {', '.join(map(public_name, list(many)[:5]))} have one "
+                f"PatientID (hashed: {digest(p)}): is this one person under two names?"
             )
     return [Warn(o) for o in out[:5]] + (
         [Warn(f'{len(out) - 5} more findings on PatientIDs.')] if len(out) > 5 else []
@@ -916,7 +930,9 @@ def _unit_notes(found, unit):
     if unit not in ('SUV', 'Bq/ml') and len(units) > 1:
         out.append(
             Warn(
-                f"PET series hold different units ({', '.join(f'{u}: {n}' for u, n in units.items())}), which do not compare: ask for the unit SUV."
+                "PET series hold different units "
+                f"({', '.join(f'{u}: {n}' for u, n in units.items())}), which do not "
+                "compare: ask for the unit SUV."
             )
         )
     if unit != 'HU' and lost:
@@ -1036,11 +1052,15 @@ def _label_file(raw, files, labels):
             if f.is_file() or f.is_symlink():
                 return f
         raise InputError(
-            f"{labels}: there is no such table of labels, neither here nor in {raw}. Tables there: {', '.join(str(f.relative_to(raw)) for f in tables[:5]) or 'none'}"
+            f"{labels}: there is no such table of labels, neither here nor in {raw}. "
+            "Tables there: "
+            f"{', '.join(str(f.relative_to(raw)) for f in tables[:5]) or 'none'}"
         )
     if len(tables) != 1:
         raise InputError(
-            f"{raw}: {len(tables) or 'no'} tables (csv, tsv, xlsx){': ' + ', '.join(str(f.relative_to(raw)) for f in tables[:5]) if tables else ''}. Say with labels which one holds the labels"
+            f"{raw}: {len(tables) or 'no'} tables (csv, tsv, "
+            f"xlsx){': ' + ', '.join(str(f.relative_to(raw)) for f in tables[:5]) if tables else ''}. "
+            "Say with labels which one holds the labels"
         )
     return tables[0]
 
@@ -1067,7 +1087,8 @@ def _looked_at(raw, labels='', skip='', mask='', **o):
         other = _not_read(kinds)
         todo = f". {Path(other[0].file).name}: {other[0].detail}" if other else ''
         raise InputError(
-            f"{raw}: no images were found among {len(files)} files. Endings that are read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}{todo}"
+            f"{raw}: no images were found among {len(files)} files. Endings that are "
+            f"read: .nii, .nii.gz, .dcm, .ima, {', '.join(PICTURES)}{todo}"
         )
     return table, kinds, skipped, images
 
@@ -1543,7 +1564,10 @@ FOLDER = Recipe(
         slice_column=('', 'its column of slice numbers, where labels belong to slices'),
         subject=(
             '',
-            'regular expression on the path below RAW whose one group is the subject; by default the folder or file name that fits most ids',
+            (
+                'regular expression on the path below RAW whose one group is the subject; '
+                'by default the folder or file name that fits most ids'
+            ),
         ),
         skip=(
             '',

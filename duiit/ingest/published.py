@@ -45,7 +45,9 @@ def _ages(raw, files, patient, age, key=plain, where=''):
         read_tables(lost[0])  # says why there is nothing to read
     if not fit:
         raise InputError(
-            f"{raw}: no table with a column that begins with {patient.strip('^')!r} and one that begins with {age.strip('^')!r} was found{where}. Tables here: {', '.join(f.name for f in tables) or 'none'}"
+            f"{raw}: no table with a column that begins with {patient.strip('^')!r} and "
+            f"one that begins with {age.strip('^')!r} was found{where}. Tables here: "
+            f"{', '.join(f.name for f in tables) or 'none'}"
         )
     ages = {}
     for t in fit:
@@ -107,11 +109,14 @@ def _ct_tree(raw):
     forms = [f for f in n if n[f]]
     if len(forms) > 1:
         raise InputError(
-            f"{raw}: pictures of {' and of '.join(f'{f} ({n[f]})' for f in forms)} are here. They have different units: give the folder of one of them"
+            f"{raw}: pictures of {' and of '.join(f'{f} ({n[f]})' for f in forms)} are "
+            "here. They have different units: give the folder of one of them"
         )
     if not forms:
         raise InputError(
-            f"{raw}: no pictures of ct-ich were found among {len(files)} files. Looked for ct_scans/049.nii (PhysioNet), 049/brain/10.jpg (Kaggle) and 049-10.jpg (one folder){f'; here is e.g. {paths[0][1]}' if paths else ''}"
+            f"{raw}: no pictures of ct-ich were found among {len(files)} files. "
+            "Looked for ct_scans/049.nii (PhysioNet), 049/brain/10.jpg (Kaggle) and "
+            f"049-10.jpg (one folder){f'; here is e.g. {paths[0][1]}' if paths else ''}"
         )
     return forms[0], paths
 
@@ -229,9 +234,9 @@ def lgg_form(
     raw,  # Folder of the raw files
     channel='flair',  # Which sequence, one of `CHANNELS`
 ):  # -> dict: the title says which channel
-    return dict(
-        title=f"MRI of lower-grade glioma, {dict(pre='before contrast', flair='FLAIR', post='after contrast')[check_in('channel', channel, CHANNELS)]}"
-    )
+    words = dict(pre='before contrast', flair='FLAIR', post='after contrast')
+    which = words[check_in('channel', channel, CHANNELS)]
+    return dict(title=f'MRI of lower-grade glioma, {which}')
 
 # %% ../../nbs/ingest/10_published.ipynb #n548
 def find_lgg(
@@ -256,7 +261,9 @@ def find_lgg(
             found.setdefault(m[1].upper(), []).append((int(m[3]), f))
     if not found:
         raise InputError(
-            f"{raw}: no pictures of lgg-mri were found among {len(files)} files. Looked for names like TCGA_CS_4941_19960909_1.tif (Kaggle's kaggle_3m){f'; here is e.g. {files[0].relative_to(raw)}' if files else ''}"
+            f"{raw}: no pictures of lgg-mri were found among {len(files)} files. "
+            "Looked for names like TCGA_CS_4941_19960909_1.tif (Kaggle's "
+            f"kaggle_3m){f'; here is e.g. {files[0].relative_to(raw)}' if files else ''}"
         )
     ages, said = _ages(
         raw, files, '^patient', '^age_at_initial', lambda s: plain(s)[:12].upper()
@@ -273,7 +280,10 @@ def find_lgg(
         left + more,
         [
             *said,
-            f'Channel {channel} of the three that each picture holds. Grey values are 8 bit and were scaled by whoever made the pictures.',
+            (
+                f'Channel {channel} of the three that each picture holds. '
+                'Grey values are 8 bit and were scaled by whoever made the pictures.'
+            ),
         ],
     )
 

@@ -36,7 +36,8 @@ def as_batch(
         )
     if not x.abs().max() <= 1.001:
         raise InputError(
-            f"images with values {x.min():g} to {x.max():g}: finite values in [-1, 1] are needed; encode them with the target's window first"
+            f"images with values {x.min():g} to {x.max():g}: finite values in [-1, "
+            "1] are needed; encode them with the target's window first"
         )
     return x.detach().float()
 
@@ -88,7 +89,8 @@ def _cut(net):
 
 
 class Judge(nn.Module):
-    "Reads labels and features from target images: `(B, 1, H, W)` in [-1, 1] to features `(B, d)`, logits of label bins `(B, K)` and standardised labels `(B,)`"
+    """Reads labels and features from target images `(B, 1, H, W)` in [-1, 1]:
+    features `(B, d)`, logits of label bins `(B, K)` and standardised labels `(B,)`"""
 
     name = 'judge'
 
@@ -121,7 +123,11 @@ class Judge(nn.Module):
     @property
     def about(self):  # A sentence for tables
         i = self.info
-        return f"features of this project's own network, trained to read {i['label_name']} on {i['n_slices']} real {i['modality']} images of {i['n_subjects']} other subjects ({i['cohort']}); not Inception"
+        return (
+            f"features of this project's own network, trained to read {i['label_name']} "
+            f"on {i['n_slices']} real {i['modality']} images of {i['n_subjects']} other "
+            f"subjects ({i['cohort']}); not Inception"
+        )
 
 # %% ../../nbs/models/06_judge.ipynb #c015
 @contextmanager
@@ -166,7 +172,8 @@ def load_judge(
         judge.load_state_dict(load(raw))
     except Exception as e:
         raise InputError(
-            f"{folder}: the judge cannot be read ({e or type(e).__name__}). Delete the folder and run the same command again"
+            f"{folder}: the judge cannot be read ({e or type(e).__name__}). "
+            "Delete the folder and run the same command again"
         ) from None
     return judge.eval().requires_grad_(False)
 
@@ -216,7 +223,8 @@ def _train_judge(cohort, norm, key, info, a, device, progress):
     edges = np.unique(np.quantile(z[rows], np.arange(1, a['bins']) / a['bins']))
     if len(edges) < 1:
         raise InputError(
-            f"{cohort.name}: its labels fall into a single bin, so a judge has no classes. Use a cohort with more different labels"
+            f"{cohort.name}: its labels fall into a single bin, so a judge has no "
+            "classes. Use a cohort with more different labels"
         )
     info = info | dict(
         edges=edges.tolist(),
@@ -328,7 +336,8 @@ def read_labels(
     x, judge = as_batch(images), judge.to(device).eval()
     if list(x.shape[2:]) != list(judge.info['size']):
         raise InputError(
-            f"images of {x.shape[2]}x{x.shape[3]} px, but the judge knows {judge.info['size'][0]}x{judge.info['size'][1]} px. Bring them to that size"
+            f"images of {x.shape[2]}x{x.shape[3]} px, but the judge knows "
+            f"{judge.info['size'][0]}x{judge.info['size'][1]} px. Bring them to that size"
         )
     return judge.standard.decode(
         torch.cat([judge(b.to(device))[2].cpu() for b in in_parts(x, batch)]).double().numpy()
@@ -497,7 +506,8 @@ def _enlarge(n, size=299):
 
 # %% ../../nbs/models/06_judge.ipynb #c043
 class Inception(nn.Module):
-    "Inception v3 on grey images: `(B, 1, H, W)` in [-1, 1] to features `(B, 2048)` and class logits; made by `inception`"
+    """Inception v3 on grey images `(B, 1, H, W)` in [-1, 1], made by `inception`:
+    features `(B, 2048)` and class logits"""
 
     def __init__(
         self,
@@ -524,7 +534,10 @@ class Inception(nn.Module):
                     setattr(net, k, _Pooled(m, top if k == 'Mixed_7c' else mean))
         self.net, self.head = _cut(net)
         self.name = 'Inception v3 of 2015' if self.published else 'Inception v3 of torchvision'
-        self.about = f"features of {self.name}, trained on photographs; grey repeated in three channels, enlarged to 299 px"
+        self.about = (
+            f"features of {self.name}, trained on photographs; "
+            "grey repeated in three channels, enlarged to 299 px"
+        )
 
     def forward(
         self,
@@ -540,15 +553,17 @@ class Inception(nn.Module):
 
 # %% ../../nbs/models/06_judge.ipynb #c044
 def inception(
-    path,  # Weights in torchvision's layout, `.pth` or `.safetensors`, with 1008 (published FID) or 1000 classes (torchvision)
+    path,  # Torchvision's layout, `.pth` or `.safetensors`, 1008 (published FID) or 1000 classes
 ) -> Inception:
-    "Inception v3 with weights from a file; `InputError` if it is missing or holds something else. Never downloads, runs no code from the file"
+    """Inception v3 with weights from a file; never downloads, runs no code from the file;
+    `InputError` if it is missing or holds something else"""
     from safetensors.torch import load_file
 
     path = Path(path)
     if not path.is_file():
         raise InputError(
-            f"{path}: no such file. Give the weights of an Inception v3, or leave the option out to use the judge's features"
+            f"{path}: no such file. Give the weights of an Inception v3, "
+            "or leave the option out to use the judge's features"
         )
     try:
         net = Inception(
@@ -649,7 +664,8 @@ def label_probe(
 ) -> (
     dict
 ):  # `mse` (label unit squared), `mse_true` (NaN without truth), `constant`, `n` (slices read)
-    "How well a label can be read where the anatomy is masked, in translations and in the truth; `InputError` if a subject is on both sides"
+    """How well a label can be read where the anatomy is masked, in translations and in the truth;
+    `InputError` if a subject is on both sides"""
     labels, subjects, mask = (
         np.asarray(labels, float),
         np.asarray(subjects).astype(str),

@@ -104,11 +104,16 @@ def _cohort_line(name, cohort, target):
 
 
 CARD_LIMITS = """\
-- For research only. Not for diagnosis, treatment or triage, and not as a substitute for a measurement.
-- A translation shows what the translator expects. It can invent a lesion, or leave one out; what is rare in the target cohort is what gets lost.
-- Guidance rewards what a predictor can read, whether a reader of images can see it or not: see the probes of the report.
-- Nothing is known of scanners, ages, diseases and hospitals that the cohorts do not hold. `duiit predict` warns of images unlike those that were learnt; no warning is no guarantee.
-- Networks can remember what they were trained on: do not pass them on without the permission that the images would need."""
+- For research only. Not for diagnosis, treatment or triage,
+  and not as a substitute for a measurement.
+- A translation shows what the translator expects. It can invent a lesion, or leave one out;
+  what is rare in the target cohort is what gets lost.
+- Guidance rewards what a predictor can read, whether a reader of images can see it or not:
+  see the probes of the report.
+- Nothing is known of scanners, ages, diseases and hospitals that the cohorts do not hold.
+  `duiit predict` warns of images unlike those that were learnt; no warning is no guarantee.
+- Networks can remember what they were trained on:
+  do not pass them on without the permission that the images would need."""
 
 
 def model_card(

@@ -470,7 +470,10 @@ def _results(v: Basis):
     errors = figure(
         'forest',
         forest(v.t['metrics'], shown, v.ratio, metric=v.metric, label_unit=v.unit, part=v.part),
-        f'{v.part.capitalize()} {v.title} per subject. Pale: one split. Large: mean over splits with its corrected 95 % interval. '
+        (
+            f'{v.part.capitalize()} {v.title} per subject. Pale: one split. Large: '
+            'mean over splits with its corrected 95 % interval. '
+        )
         + (
             'Dotted: mean of the target-only arm.'
             if (shown.group == 'target only').any()
@@ -482,7 +485,10 @@ def _results(v: Basis):
     diffs = figure(
         'differences',
         differences(C, v.t['metrics'], v.arms, v.ratio, v.unit, v.part),
-        f'Paired differences in {v.part} {v.title} per subject: one split (pale), mean and corrected 95 % interval. Left of zero the first arm’s error is lower.',
+        (
+            f'Paired differences in {v.part} {v.title} per subject: one split (pale), '
+            'mean and corrected 95 % interval. Left of zero the first arm’s error is lower.'
+        ),
         C,
     )
     return dict(
@@ -531,7 +537,10 @@ def _record(v: Basis):
     cohorts = figure(
         'labels',
         labels(study['cohorts'], study['target']),
-        f"Distribution of {v.label[0]} in each cohort, {'in percent of its subjects' if v.classes else 'one count per subject; line: mean'}.",
+        (
+            f"Distribution of {v.label[0]} in each cohort, "
+            f"{'in percent of its subjects' if v.classes else 'one count per subject; line: mean'}."
+        ),
         _label_rows(study),
     )
     return dict(
@@ -665,7 +674,8 @@ def write_page(
     plotly: str,  # Address of plotly.js, as seen from the page
     card: str,  # Address of the model card, likewise
 ) -> Path:  # `to`
-    "The report as a page of a site: plotly.js is shared, and fewer pictures are shown. `InputError` if faces may be recognised"
+    """The report as a page of a site: plotly.js is shared, and fewer pictures are shown.
+    `InputError` if faces may be recognised"""
     view, _ = context(collect(folder), small=True)
     words, shown = view['faces']
     if shown:

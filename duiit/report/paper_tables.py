@@ -24,7 +24,9 @@ from duiit.report.tables import (
 )
 
 # %% ../../nbs/report/05_paper_tables.ipynb #c005
-PAPER_MSE = {  # (method, data sets of the sources): mean, sd in years^2, Tables 2-4; published without saying whether per image or per patient
+# (method, data sets of the sources): mean, sd in years^2, Tables 2-4;
+# published without saying whether per image or per patient
+PAPER_MSE = {
     ('PURE', ''): (103.88, 64.27),
     ('DUIIT', 'lgg-mri'): (76.91, 8.31),
     ('DUIIT', 'hn-pet'): (75.75, 20.52),
@@ -78,10 +80,22 @@ def paper_words(
         return 'From “Unpaired Modality Translation for Pseudo Labeling of Histology Images”.'
     other = strangers(study)
     if not other and not published(study):
-        return f"The paper’s own numbers are not shown: they are errors of an age, and this study predicts {study['cohorts'][study['target']]['label_name']}."
+        return (
+            "The paper’s own numbers are not shown: they are errors of an age, "
+            f"and this study predicts {study['cohorts'][study['target']]['label_name']}."
+        )
     if other:
-        return f"The paper’s own numbers are not shown: the {' and '.join(dict.fromkeys(other))} {'cohort is' if len(other) == 1 else 'cohorts are'} not the paper’s, and errors on other subjects are another measurement."
-    return 'Paper: published mean ± standard deviation over its runs. The paper does not say whether its errors are per image or per patient, and its own splits are not public; its predictors were fitted on saved translations, as the refitted ones here.'
+        return (
+            "The paper’s own numbers are not shown: the "
+            f"{' and '.join(dict.fromkeys(other))} "
+            f"{'cohort is' if len(other) == 1 else 'cohorts are'} not the paper’s, "
+            "and errors on other subjects are another measurement."
+        )
+    return (
+        'Paper: published mean ± standard deviation over its runs. The paper does not say '
+        'whether its errors are per image or per patient, and its own splits are not public; '
+        'its predictors were fitted on saved translations, as the refitted ones here.'
+    )
 
 
 def method_of(
@@ -200,7 +214,11 @@ def paper_tables(
             v,
             3,
             one[one.group.isin(['transfer', 'CycleGAN', 'DUIIT'])],
-            'ways to use one source: transfer learning (TL), multi-task learning (MTL), domain adaptation (DA), translation without labels (CycleGAN) and the method.',
+            (
+                'ways to use one source: transfer learning (TL), multi-task learning (MTL), '
+                'domain adaptation (DA), translation without labels (CycleGAN) and the '
+                'method.'
+            ),
         ),
         paper_table(
             v,
@@ -278,11 +296,18 @@ def features_table(
         'Images#',
     ] + ['Paper (source not said)#'] * ours
     caption = (
-        'Table 5 of the paper: Fréchet distance (FID) and kernel distance (KID) of translations from real images, and inception score (IS). Low distances and high scores are good.'
+        (
+            'Table 5 of the paper: Fréchet distance (FID) and kernel distance '
+            '(KID) of translations from real images, and inception score (IS). '
+            'Low distances and high scores are good.'
+        )
         + (f' Computed on {of}. ' if of else ' ')
         + 'Distances depend on the features and on the number of images: compare rows of this table only.'
         + (
-            ' Small: the distance of the same subjects’ true images, which differ from the others’ only because the people do.'
+            (
+                ' Small: the distance of the same subjects’ true images, '
+                'which differ from the others’ only because the people do.'
+            )
             if p.metric.str.endswith('_true').any()
             else ''
         )
@@ -352,7 +377,11 @@ def versus_table(
         'Lower in#',
     ]
     caption = (
-        f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other method, in {v.part} {v.title} per subject. Negative: the method is better. "
-        f"Student’s t is not paired{'' if v.independent else ' and, treating splits as independent, too optimistic'}; Holm’s adjustment runs over this table. The paper’s p values are not public."
+        f"Table {number_} of the paper: {who(v.arms, m.arm, 'refit')} against every other "
+        f"method, in {v.part} {v.title} per subject. Negative: the method is better. "
+        "Student’s t is not "
+        f"paired{'' if v.independent else ' and, treating splits as independent, too optimistic'}; "
+        "Holm’s adjustment runs over this table. The paper’s p values are not "
+        "public."
     )
     return table(f'paper-{number_}', caption, head, rows, C)

@@ -191,7 +191,8 @@ def _drift_of(subjects):
 def drift_scores(
     quality,  # Table `quality`
 ):
-    "Per training, source and split, over subjects: `shift` and `slope` of judge minus label, `mse` of the judge on translations and `mse_true` on true images"
+    """Per training, source and split, over subjects: `shift` and `slope` of judge minus label,
+    `mse` of the judge on translations and `mse_true` on true images"""
     key = ['arm', 'source', 'split']
     groups = drift_means(quality).groupby(key, sort=False)
     rows = [dict(zip(key, names)) | _drift_of(subjects) for names, subjects in groups]

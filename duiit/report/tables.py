@@ -251,9 +251,13 @@ def arms_table(
         *['What it is'] * about,
     ]
     note = (
-        f'Mean ± standard deviation over splits. Below the {v.title} per subject: its corrected 95 % interval, cut at zero. Differences: paired, in {v.title} per subject, negative where the arm is better; p: corrected resampled t; Holm: adjusted over the declared comparisons; grey: a comparison that the study did not declare. A joint predictor was trained beside the translator, a refitted one on frozen images.'
-        + class_words(v)
-    )
+        f'Mean ± standard deviation over splits. Below the {v.title} per subject: '
+        'its corrected 95 % interval, cut at zero. Differences: paired, '
+        f'in {v.title} per subject, negative where the arm is better; p: '
+        'corrected resampled t; Holm: adjusted over the declared comparisons; grey: '
+        'a comparison that the study did not declare. A joint predictor was trained '
+        'beside the translator, a refitted one on frozen images.'
+    ) + class_words(v)
     S, C = (df[df.arm.isin(arms.arm)] for df in (v.S, v.C))
     flat = S.merge(
         C[C.columns.difference(['unit', 'metric'])].rename(
@@ -276,10 +280,19 @@ def class_words(
 ) -> str:
     "How scores of classes are to be read, or an empty text"
     if v.masks:
-        return ' Dice: twice the pixels that are right over the sum of those that are there and those that were found, mean over classes; a subject’s slices count as one image.'
+        return (
+            ' Dice: twice the pixels that are right over the sum of those that are there and '
+            'those that were found, mean over classes; a subject’s slices count as one image.'
+        )
     if not v.classes:
         return ''
-    return f" Cross-entropy: minus the logarithm of the true class’s probability; knowing nothing but that there are {len(v.classes)} classes costs {np.log(len(v.classes)):.2f} nats. AUROC: 0.5 is chance{'' if len(v.classes) == 2 else ', the mean over classes, each against the rest'}; splits that lack a class have none."
+    return (
+        " Cross-entropy: minus the logarithm of the true class’s probability; "
+        f"knowing nothing but that there are {len(v.classes)} classes costs "
+        f"{np.log(len(v.classes)):.2f} nats. AUROC: 0.5 is "
+        f"chance{'' if len(v.classes) == 2 else ', the mean over classes, each against the rest'}; "
+        "splits that lack a class have none."
+    )
 
 # %% ../../nbs/report/04_tables.ipynb #c012
 def slope_cells(v: Basis):  # (heading or None, function of (arm, predictor) that gives a cell)
@@ -320,7 +333,10 @@ def scores_table(
         'What it is',
     ]
     text = (
-        ' The slope is that of prediction minus label over label: 0 without regression to the mean, −1 for a constant predictor.'
+        (
+            ' The slope is that of prediction minus label over label: '
+            '0 without regression to the mean, −1 for a constant predictor.'
+        )
         if slope_head
         else class_words(v)
     )
@@ -378,10 +394,13 @@ def contrasts_table(
         '95 % interval, bootstrap#',
         'p, paired t#',
     ]
+    of_splits = 'The last column treats splits as independent and is too optimistic.'
+    if v.independent:
+        of_splits = 'Splits are independent here, so the corrected test is the paired t.'
     return table(
         'contrasts',
-        f'Comparisons declared in study.json, in {v.part} {v.title} per subject. '
-        f'{"Splits are independent here, so the corrected test is the paired t." if v.independent else "The last column treats splits as independent and is too optimistic."} Student’s t is the paper’s own test (threshold 0.1).',
+        f'Comparisons declared in study.json, in {v.part} {v.title} per subject. {of_splits} '
+        'Student’s t is the paper’s own test (threshold 0.1).',
         head,
         rows,
         C,
@@ -405,7 +424,8 @@ def owners(
 def fidelity(
     quality,  # Table `quality`
 ):
-    "PSNR, SSIM, MAE and errors of regions per arm and source over subjects: a subject is the mean over its slices and splits"
+    """PSNR, SSIM, MAE and errors of regions per arm and source over subjects:
+    a subject is the mean over its slices and splits"""
     q = quality.replace([np.inf, -np.inf], np.nan)
     s = q.groupby(['arm', 'source', 'subject'], sort=False)[
         ['psnr', 'ssim', 'mae', *[c for c in q if c.startswith('mae_')]]
@@ -457,9 +477,15 @@ def fidelity_tables(
     yield quality_table(
         v,
         'fidelity',
-        f"Translations against the subjects’ true {T}, inside the display window: {over}. Arms that share a training share its translations.",
+        (
+            f"Translations against the subjects’ true {T}, inside the display window: "
+            f"{over}. Arms that share a training share its translations."
+        ),
         dict(psnr=('PSNR (dB)', 2), ssim=('SSIM', 3), mae=(with_unit('MAE', u), 2)),
-        'No source cohort has true target images, so fidelity cannot be measured. Judge the pictures with care: a convincing translation need not be a true one.',
+        (
+            'No source cohort has true target images, so fidelity cannot be measured. '
+            'Judge the pictures with care: a convincing translation need not be a true one.'
+        ),
     )
     names = [
         c for c in v.t['quality'] if c.startswith('mae_') and v.t['quality'][c].notna().any()
@@ -477,7 +503,8 @@ def fidelity_tables(
 def planned_sizes(
     v: Basis,  # `Basis` of the study
 ) -> tuple:
-    "True differences worth planning for: those of the metric in this unit, otherwise 5, 10 and 20 % of the target-only arm's error"
+    """True differences worth planning for: those of the metric in this unit,
+    otherwise 5, 10 and 20 % of the target-only arm's error"""
     pure = [
         s.mean
         for k, s in v.scores.items()
@@ -532,7 +559,12 @@ def planned_table(
     ]
     return table(
         'planned',
-        'The chance to find a true difference of a given size at 5 %, unadjusted, with the spread that was observed; and the number of such splits, or of test subjects for two trained predictors, that would find it in 80 % of studies.',
+        (
+            'The chance to find a true difference of a given size at 5 %, unadjusted, '
+            'with the spread that was observed; and the number of such splits, '
+            'or of test subjects for two trained predictors, that would find it in 80 % of '
+            'studies.'
+        ),
         head,
         rows,
         p,
@@ -642,7 +674,11 @@ def probe_tables(
                 mse_true=mse(f'MSE on true {T}'),
                 constant=mse('MSE of a constant'),
             ),
-            f'Is the {name} written into the image? A predictor’s error on translations without their anatomy; an error clearly below that on true images that are masked alike means that the translator hides the {name} in the image.',
+            (
+                f'Is the {name} written into the image? A predictor’s error on translations '
+                'without their anatomy; an error clearly below that on true images that are '
+                f'masked alike means that the translator hides the {name} in the image.'
+            ),
         ),
         'domain': lambda p: probes_wide(
             v,
@@ -655,7 +691,10 @@ def probe_tables(
             v,
             p,
             dict(mse=mse('MSE')),
-            f'The judge’s own error on real {T} that it was not trained on: readings of translations cannot be expected to be better.',
+            (
+                f'The judge’s own error on real {T} that it was not trained on: '
+                'readings of translations cannot be expected to be better.'
+            ),
         ),
     }
 
@@ -685,7 +724,11 @@ def left_words(
     "What a study of classes cannot show, or an empty text"
     if not v.classes or not v.arms.weight.notna().any():
         return ''
-    return f'Left out, since {v.label[0]} is a class and not a number: what a judge reads in translations, the judge’s own error, and the search for the label outside the brain. All are errors of a number.'
+    return (
+        f'Left out, since {v.label[0]} is a class and not a number: '
+        'what a judge reads in translations, the judge’s own error, '
+        'and the search for the label outside the brain. All are errors of a number.'
+    )
 
 # %% ../../nbs/report/04_tables.ipynb #c026
 def label_cell(
@@ -760,7 +803,10 @@ def cohorts_table(
     ]
     return table(
         'cohorts',
-        'Table 1 of the paper: the cohorts, as the study declares them. The fingerprint is a hash of images, subjects and labels.',
+        (
+            'Table 1 of the paper: the cohorts, as the study declares them. '
+            'The fingerprint is a hash of images, subjects and labels.'
+        ),
         head,
         rows,
         pd.DataFrame(flat),
@@ -906,7 +952,7 @@ def provenance_notes(
 def worst_subjects(
     predictions,  # Table `predictions`
     each: int = 3,  # Per arm and predictor
-):  # Their rows, largest error first: `error` (of classes the cross-entropy), its `size`; `all_arms`: mean size over all arms on this subject and split
+):  # Rows, largest `size` of `error` (of classes the cross-entropy) first; `all_arms`: its mean
     "The subjects with the largest error of every arm, over splits"
     s = subject_means(predictions)
     kind = kind_in(s)
@@ -1064,15 +1110,15 @@ def leak_rows(
             if len(pure)
             else None,
         )
-        said = f'{a.title}: slices of one subject stand in training and in {v.part}. It demonstrates leakage and says nothing about new subjects.'
+        said = (
+            f'{a.title}: slices of one subject stand in training and in {v.part}. '
+            'It demonstrates leakage and says nothing about new subjects.'
+        )
         if s and ref:
             said += (
-                f' Its {v.title} per subject is {num(s.mean, decimals([s.mean]))} {score_unit(v.metric, v.unit)}; {pure.title.iloc[0]}, whose subjects are kept apart, has {num(ref.mean, decimals([ref.mean]))}.'
-                + (
-                    ' What looks better here is leakage, not skill.'
-                    if s.mean < ref.mean
-                    else ''
-                )
-            )
+                f' Its {v.title} per subject is {num(s.mean, decimals([s.mean]))} '
+                f'{score_unit(v.metric, v.unit)}; {pure.title.iloc[0]}, whose subjects '
+                f'are kept apart, has {num(ref.mean, decimals([ref.mean]))}.'
+            ) + (' What looks better here is leakage, not skill.' if s.mean < ref.mean else '')
         out.append(said)
     return out

@@ -561,8 +561,15 @@ def sweep_contrasts(
 
 # %% ../../nbs/report/03_words.ipynb #c029
 _leaks = dict(
-    slice='Slices were split at random, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.',
-    counts='Slices were split by the published counts, so slices of one subject stand in training and in test. The errors below show leakage; they say nothing about new subjects.',
+    slice=(
+        'Slices were split at random, so slices of one subject stand in training and in '
+        'test. The errors below show leakage; they say nothing about new subjects.'
+    ),
+    counts=(
+        'Slices were split by the published counts, so slices of one subject stand in '
+        'training and in test. The errors below show leakage; they say nothing about new '
+        'subjects.'
+    ),
 )
 
 
@@ -593,7 +600,10 @@ def phantom_words(
         if all_
         else f"The {', '.join(names)} images in this report are"
     )
-    return f'{which} computed phantoms. The numbers compare arms with each other; they are not comparable with the paper’s or with any number from scans of people.'
+    return (
+        f'{which} computed phantoms. The numbers compare arms with each other; '
+        'they are not comparable with the paper’s or with any number from scans of people.'
+    )
 
 
 def data_words(
@@ -604,7 +614,11 @@ def data_words(
     phantoms = [v['modality'] for v in c.values() if v['phantom']]
     scans = [v['modality'] for v in c.values() if not v['phantom']]
     res = (
-        f"Phantom: {', '.join(phantoms)}. Their anatomy, their intensities and the effect of {c[study['target']]['label_name']} on both are computed; no scanner and no person stands behind a single image. "
+        (
+            f"Phantom: {', '.join(phantoms)}. Their anatomy, their intensities and the "
+            f"effect of {c[study['target']]['label_name']} on both are computed; "
+            "no scanner and no person stands behind a single image. "
+        )
         if phantoms
         else ''
     )
@@ -625,7 +639,10 @@ def scored_words(
     "Whether test subjects were read at all, or an empty text"
     if part_of(study) == 'test':
         return ''
-    return 'Every error in this report is that of validation subjects. No test subject was read: this study chooses, another one tests.'
+    return (
+        'Every error in this report is that of validation subjects. '
+        'No test subject was read: this study chooses, another one tests.'
+    )
 
 # %% ../../nbs/report/03_words.ipynb #c032
 def question(
@@ -637,7 +654,10 @@ def question(
     t = c[study['target']]
     names = [c[s]['modality'] for s in study['sources']]
     if arms is not None and (arms.set == 'sweep').all():
-        return f"Does any form of guidance help to predict {t['label_name']} from {t['modality']} and translated {' and '.join(names)} images?"
+        return (
+            f"Does any form of guidance help to predict {t['label_name']} from "
+            f"{t['modality']} and translated {' and '.join(names)} images?"
+        )
     predicted = what_is_predicted(study)
     if arms is not None and len(arms) and (arms.set == 'unlabelled').sum() > len(arms) / 2:
         return f"How well are {predicted} of {t['modality']} predicted without a single label of {t['modality']}?"
@@ -660,21 +680,34 @@ def splits_words(
     "How subjects were divided"
     f, by, n = study.get('fractions'), study['by'], study['splits']
     parts = (
-        f" {', '.join(f'{v:.0%} {k}' for k, v in zip(('training', 'validation', 'test'), f))} of the target {'slices' if shares_subjects(by) else 'subjects'}."
+        (
+            " "
+            f"{', '.join(f'{v:.0%} {k}' for k, v in zip(('training', 'validation', 'test'), f))} "
+            f"of the target {'slices' if shares_subjects(by) else 'subjects'}."
+        )
         if f and by != 'counts'
         else ''
     )
     if by == 'block' and study.get('own_sources'):
-        return f"{count(n, 'split')}, the same for all arms, each with target and source subjects of its own:{parts} Nobody stands in two splits or in two parts of one, so the errors of the splits are independent."
-    if by == 'block':
-        return f"{count(n, 'split')}, the same for all arms, each with target subjects of its own:{parts} No target subject stands in two splits or in two parts of one, so the errors of the splits are independent but for the sources, which they share."
-    return (
-        f"{count(n, 'random split')} {kind_words(by)}, the same for all arms.{parts} {part_of(study).capitalize()} subjects per training subject: {ratio:.2f}. "
-        + (
-            leak_words(by)[1]
-            if shares_subjects(by)
-            else 'No subject stands in two parts of a split.'
+        return (
+            f"{count(n, 'split')}, the same for all arms, each with target and source "
+            f"subjects of its own:{parts} Nobody stands in two splits or in two parts of "
+            "one, so the errors of the splits are independent."
         )
+    if by == 'block':
+        return (
+            f"{count(n, 'split')}, the same for all arms, each with target subjects of its "
+            f"own:{parts} No target subject stands in two splits or in two parts of one, "
+            "so the errors of the splits are independent but for the sources, "
+            "which they share."
+        )
+    return (
+        f"{count(n, 'random split')} {kind_words(by)}, the same for all arms.{parts} "
+        f"{part_of(study).capitalize()} subjects per training subject: {ratio:.2f}. "
+    ) + (
+        leak_words(by)[1]
+        if shares_subjects(by)
+        else 'No subject stands in two parts of a split.'
     )
 
 

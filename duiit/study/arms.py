@@ -168,9 +168,9 @@ def _translating(target, T, p):
 
 # %% ../../nbs/study/01_arms.ipynb #c011
 RELEASED = (('name', 'resnet18'), ('dropout', 0.5))
-TUNED = dict(
-    weight=1e-2
-)  # Fields of `FitTranslator` that had the lowest mean error of the refitted predictor in `phantom-sweep` (3 splits, validation subjects)
+# Fields of `FitTranslator` that had the lowest mean error of the refitted predictor
+# in `phantom-sweep` (3 splits, validation subjects)
+TUNED = dict(weight=1e-2)
 
 
 def _controls(target, T, s):
@@ -191,7 +191,10 @@ def _controls(target, T, s):
         'Released',
         mix(guidance='detached', identity=5.0, standardise=True, predictor=RELEASED),
         ('refit',),
-        'What the authors released: detached, identity loss, ResNet18 with dropout, batches standardised by themselves, predictor trained anew on the translations.',
+        (
+            'What the authors released: detached, identity loss, ResNet18 with dropout, '
+            'batches standardised by themselves, predictor trained anew on the translations.'
+        ),
         'released',
     )
     yield arm(
@@ -444,7 +447,8 @@ def arms(
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(
-            f"target {target!r} and sources {', '.join(sources)}: two arms would be named {twice[0]!r}. Rename a cohort's folder"
+            f"target {target!r} and sources {', '.join(sources)}: "
+            f"two arms would be named {twice[0]!r}. Rename a cohort's folder"
         )
     return {a.name: a for a in every}
 
@@ -473,7 +477,8 @@ def varied(
     "The arms of one sweep: all combinations; `InputError` for an arm, field or value that is none"
     if not isinstance(vary, dict) or 'arm' not in vary:
         raise InputError(
-            f"vary is {vary!r}; an arm and the values of its fields are needed, such as {{arm: mix-ct-mri, weight: [0.001, 0.01]}}"
+            f"vary is {vary!r}; an arm and the values of its fields are needed, "
+            f"such as {{arm: mix-ct-mri, weight: [0.001, 0.01]}}"
         )
     base = A[check_in('arm', vary['arm'], A)]
     mine = set().union(*(map(_name, fields(s)) for s in base.stages))
@@ -538,18 +543,23 @@ def check_name(
     what: str,  # What has the name, e.g. `'study'`
     name,  # The name: of a folder of results or of a cohort, and a part of file names
 ) -> str:
-    "`name` if it can be the name of a folder on any machine and in any shell; otherwise an `InputError` that says which names can"
+    """`name` if it can be the name of a folder on any machine and in any shell;
+    otherwise an `InputError` that says which names can"""
     if not isinstance(name, str):
         raise InputError(
             f"the name of a {what} is {name!r}, which is no text: in YAML put it in quotes, such as '2024_05'"
         )
-    rule = "Names that work begin with a letter or a digit, hold letters, digits, blanks and . _ & ' ( ) - and are at most 80 characters long"
+    rule = (
+        "Names that work begin with a letter or a digit, hold letters, digits, "
+        "blanks and . _ & ' ( ) - and are at most 80 characters long"
+    )
     fits = re.fullmatch(
         rf'{_letters}[{_letters}{re.escape(_marks)}]*', unicodedata.normalize('NFC', name)
     )
     if not fits or name != name.strip() or len(name) > 80:
         raise InputError(
-            f"{name!r} cannot be the name of a {what}. {rule}. Rename the folder or file, or write another name into the study file"
+            f"{name!r} cannot be the name of a {what}. {rule}. Rename the folder or "
+            "file, or write another name into the study file"
         )
     if name in _taken:
         raise InputError(
@@ -565,7 +575,8 @@ def _texts(study):
         check_name('cohort', n)
     if not isinstance(study.cohorts, (str, Path)):
         raise InputError(
-            f"study {study.name!r}: cohorts is {study.cohorts!r}, which is no text: in YAML put it in quotes, such as '2024_05'"
+            f"study {study.name!r}: cohorts is {study.cohorts!r}, "
+            "which is no text: in YAML put it in quotes, such as '2024_05'"
         )
 
 # %% ../../nbs/study/01_arms.ipynb #c027
@@ -580,7 +591,9 @@ class Study:
     sets: tuple = ('main',)  # Which arms: any of `SETS`
     arms: tuple = ()  # Names of arms, instead of `sets`
     without: tuple = ()  # Names of arms to leave out
-    vary: tuple = ()  # Sweeps: dicts with an `arm` and lists of values of fields of its stages or of the preset; the arm and all combinations are the study's arms, unless `arms` names more
+    # Sweeps: dicts with an `arm` and lists of values of fields of its stages or of the preset;
+    # the arm and all combinations are the study's arms, unless `arms` names more
+    vary: tuple = ()
     # `'label'` of each image, or its `'mask'`: the regions of the cohorts
     predicts: str = 'label'
     splits: int = 3  # Random splits of the target cohort
@@ -592,8 +605,10 @@ class Study:
     # Subjects of each source that a block takes, which no other block has; 0: every split draws
     # from all of them
     own_sources: int = 0
-    scored: str = 'test'  # Part of the target cohort that is predicted: `'test'`, or `'valid'` while a choice is still to be made
-    judge: str = ''  # Cohort of other target subjects in the same folder, from which an independent judge of translations learns
+    # Part of the target cohort that is predicted: `'test'`, or `'valid'` while a choice is to be made
+    scored: str = 'test'
+    # Cohort of other target subjects beside them, from which a judge of translations learns
+    judge: str = ''
     inception: str = ''  # File with Inception v3 weights for FID, KID and IS; without it they use the judge's features
     seed: int = 0  # Of splits, initial weights and batches
     log: str = ''  # `'tensorboard'` or `'wandb'`: losses while they are made
@@ -1048,10 +1063,13 @@ STUDIES = {
 
 # %% ../../nbs/study/01_arms.ipynb #c037
 def load_study(
-    what: str,  # Name of a study that comes with the package, a YAML file with the fields of `Study`, a Python file that defines `study`, or a folder of cohorts
+    # Name of a study that comes with the package, a YAML file with the fields of `Study`,
+    # a Python file that defines `study`, or a folder of cohorts
+    what: str,
     **change,  # Fields to override; `None` values are ignored; `preset='full'`: the study's full form
 ) -> Study:
-    "A study by name, from a file or of the cohorts in a folder; unknown fields and values are an `InputError` that lists the valid ones"
+    """A study by name, from a file or of the cohorts in a folder;
+    unknown fields and values are an `InputError` that lists the valid ones"""
     change = {k: v for k, v in change.items() if v is not None}
     base, read = _found(what)
     for k in {'change', 'full', 'make'} & set(read):
@@ -1064,7 +1082,8 @@ def load_study(
         of_base = full = {}
     elif not (of_base or full):
         raise InputError(
-            f"study {what}: it has no full form; give it a field such as full: {{splits: 10}}, or choose a preset: {', '.join(PRESETS)}"
+            f"study {what}: it has no full form; give it a field such as full: "
+            f"{{splits: 10}}, or choose a preset: {', '.join(PRESETS)}"
         )
     else:
         del change['preset']
@@ -1149,12 +1168,17 @@ def study_of(
     sources = tuple(n for n in has if n not in ('ct', 'ct_held', *truths))
     if 'ct' not in has or not sources:
         raise InputError(
-            f"{folder}: found the cohorts {', '.join(has) or '(none)'}; expected a folder ct (the target) and at least one more, each with cohort.json. For another target write a study file: cohorts: {folder}, target: ..., sources: [...]"
+            f"{folder}: found the cohorts {', '.join(has) or '(none)'}; "
+            "expected a folder ct (the target) and at least one more, each with "
+            f"cohort.json. For another target write a study file: cohorts: {folder}, "
+            "target: ..., sources: [...]"
         )
     name = os.path.basename(os.path.abspath(folder))  # of a link: its own name
     if name in STUDIES:
         raise InputError(
-            f"{folder}: {name!r} is the name of a study that comes with the package. Rename the folder, or write a study file with another name and cohorts: {folder}"
+            f"{folder}: {name!r} is the name of a study that comes with the package. "
+            "Rename the folder, or write a study file with another name and cohorts: "
+            f"{folder}"
         )
     return Study(
         name,

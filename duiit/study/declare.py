@@ -213,7 +213,9 @@ def make_cohorts(
     folder = Path(study.cohorts)
     if not (folder / study.judge).is_dir():
         raise InputError(
-            f"{folder / study.judge}: no such folder. Study {study.name!r} trains its judge of translations from other {study.target} subjects there; without them leave `judge` empty"
+            f"{folder / study.judge}: no such folder. Study {study.name!r} trains "
+            f"its judge of translations from other {study.target} subjects there; "
+            "without them leave `judge` empty"
         )
     held = Cohort.load(folder / study.judge)
     p = preset_of(study)
@@ -337,14 +339,17 @@ def standard_weight(
 
 
 def shared_names(cohorts: dict) -> list:  # Sentences; empty if no name is in two cohorts
-    "Cohorts must hold different people, or a test subject may be learnt from in another modality: a name in two cohorts is worth a look"
+    """Cohorts must hold different people, or a test subject may be learnt from in another
+    modality: a name in two cohorts is worth a look"""
     names, out = {n: set(c.frame.subject) for n, c in cohorts.items()}, []
     for i, a in enumerate(names):
         for b in list(names)[i + 1 :]:
             both = sorted(names[a] & names[b])
             if both:
                 out.append(
-                    f"{len(both)} subject names are in both {a} and {b} (first: {both[0]}): if these are the same people, test subjects are learnt from in another modality. Remove them from one cohort"
+                    f"{len(both)} subject names are in both {a} and {b} (first: "
+                    f"{both[0]}): if these are the same people, test subjects are learnt "
+                    "from in another modality. Remove them from one cohort"
                 )
     return out
 

@@ -161,7 +161,9 @@ def _of_labels(run, rows):
 def predictions_of(
     run: Run,  # The run
 ) -> pd.DataFrame:
-    "Predicted and true labels of the target's scored slices, for every predictor of the run; of classes, the most probable one and every probability; of masks, the share that is no background, and pixels by true class and class found"
+    """Predicted and true labels of the target's scored slices, for every predictor of the run;
+    of classes, the most probable one and every probability;
+    of masks, the share that is no background, and pixels by true class and class found"""
     data, target = run.data, run.study.target
     rows = data.split.rows(run.study.scored)
     said = (_of_masks if data.standard.masks else _of_labels)(run, rows)
@@ -316,7 +318,8 @@ def hides(
     run: Run,  # The run
     name: str,  # Name of a cohort
 ):  # A function of encoded images `(n, H, W)` that gives a mask of the same shape, or `None`
-    "What a cohort's pictures must not show: everything within 15 mm of the outline of a person's head; neither phantoms nor micrographs have a face"
+    """What a cohort's pictures must not show: everything within 15 mm of the outline of a
+    person's head; neither phantoms nor micrographs have a face"""
     of_target = name == run.study.target
     meta = (run.data.target if of_target else run.data.sources[name]).meta
     if run.study.faces or not shows_people(meta):

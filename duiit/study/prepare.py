@@ -47,18 +47,23 @@ def load_cohorts(study: Study) -> dict:  # name -> `Cohort`, target first
     folder = Path(study.cohorts)
     if not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder. Study {study.name!r} expects one folder per cohort there: {', '.join((study.target, *study.sources))}"
+            f"{folder}: no such folder. Study {study.name!r} expects one folder per "
+            f"cohort there: {', '.join((study.target, *study.sources))}"
         )
     cs = {n: Cohort.load(folder / n) for n in (study.target, *study.sources)}
     for n, c in cs.items():
         if c.images.shape[1:] != cs[study.target].images.shape[1:]:
             raise InputError(
-                f"{folder / n}: images of {c.images.shape[1]}x{c.images.shape[2]} px, but {study.target} has {cs[study.target].images.shape[1]}x{cs[study.target].images.shape[2]}. Bring all cohorts of a study to one size"
+                f"{folder / n}: images of {c.images.shape[1]}x{c.images.shape[2]} px, "
+                f"but {study.target} has "
+                f"{cs[study.target].images.shape[1]}x{cs[study.target].images.shape[2]}. "
+                "Bring all cohorts of a study to one size"
             )
         a, b = (o.meta['label_classes'] for o in (c, cs[study.target]))
         if a != b:
             raise InputError(
-                f"{folder / n}: label_classes is {a}, but {study.target} has {b}. All cohorts of a study need the same label"
+                f"{folder / n}: label_classes is {a}, but {study.target} has {b}. "
+                "All cohorts of a study need the same label"
             )
         if study.predicts == 'mask':
             _check_regions(study, folder / n, c, cs[study.target])
@@ -173,7 +178,8 @@ def encoded(
     images,  # Images `(N, H, W)` in natural units
     rows=None,  # Row numbers
 ) -> Tensor:  # `(N, 1, H, W)` in [-1, 1]
-    "Images `(N, H, W)` in natural units as a network reads them; with `rows`, these alone, and only when they are asked for"
+    """Images `(N, H, W)` in natural units as a network reads them;
+    with `rows`, these alone, and only when they are asked for"""
     if rows is not None:
         return Encoded((images, rows, norm))
     return torch.from_numpy(np.ascontiguousarray(norm.encode(images), np.float32))[:, None]
@@ -308,10 +314,16 @@ def _class_troubles(study, target, split):
         for k, name in enumerate(names):
             if k in known:
                 continue
-            who = f"split {split.index}: none of the {len(here)} {part} subjects of {target.name} has the class {name!r} ({(every == k).sum()} of all {len(every)} have it)"
+            who = (
+                f"split {split.index}: none of the {len(here)} {part} subjects of "
+                f"{target.name} has the class {name!r} ({(every == k).sum()} of all "
+                f"{len(every)} have it)"
+            )
             if part == 'train':
                 raise InputError(
-                    f"study {study.name!r}, {who}, so it cannot be learnt. Add subjects of this class, remove the class, or change fractions or seed"
+                    f"study {study.name!r}, {who}, so it cannot be learnt. "
+                    "Add subjects of this class, remove the class, or change fractions "
+                    "or seed"
                 )
             yield f"{who}, so nothing is known of it there" + (
                 ": AUROC is not computed" if part == 'test' else ""
@@ -325,7 +337,10 @@ def _number_troubles(study, target, split):
         known = np.unique(y[split.rows(part)])
         if len(known) > 1:
             continue
-        who = f"split {split.index}: all {part} subjects of {target.name} have the {target.meta['label_name']} {known[0]:g}"
+        who = (
+            f"split {split.index}: all {part} subjects of {target.name} have "
+            f"the {target.meta['label_name']} {known[0]:g}"
+        )
         if part == 'train':
             raise InputError(
                 f"study {study.name!r}, {who}, so there is nothing to learn. Add subjects, or change fractions or seed"
@@ -381,7 +396,8 @@ def check_units(
             )
         if theirs['label_name'].casefold() != ours['label_name'].casefold():
             found.append(
-                f"the label of {n} is {theirs['label_name']}, that of {study.target} is {ours['label_name']}: are they the same?"
+                f"the label of {n} is {theirs['label_name']}, that of {study.target} "
+                f"is {ours['label_name']}: are they the same?"
             )
         if mm and other and abs(other / mm - 1) > 0.01:
             apart = f'{n} has {other:g} mm per pixel, {study.target} has {mm:g}'

@@ -89,7 +89,8 @@ def _column(s, kind, where):
     def bad(mask, what):
         if mask.any():
             raise InputError(
-                f"{where}: column {s.name!r}, row {int(np.argmax(mask))}: expected {what}, found {s.tolist()[int(np.argmax(mask))]!r}"
+                f"{where}: column {s.name!r}, row {int(np.argmax(mask))}: "
+                f"expected {what}, found {s.tolist()[int(np.argmax(mask))]!r}"
             )
 
     if kind == 'text':
@@ -157,7 +158,8 @@ def _check_classes(df, where):
     K, here = len(cols), f"{where}: table 'predictions'"
     if cols != [f'p{k}' for k in range(K)] or K < 2:
         raise InputError(
-            f"{here} has the column{'s' * (K > 1)} {', '.join(cols)}; the probabilities of K classes stand in p0 to p(K-1), of two classes at least"
+            f"{here} has the column{'s' * (K > 1)} {', '.join(cols)}; the probabilities "
+            "of K classes stand in p0 to p(K-1), of two classes at least"
         )
     df = df.assign(**{c: _column(df[c], 'finite', where) for c in cols})
     P = df[cols].to_numpy()
@@ -200,7 +202,8 @@ def check_table(
     lost = [c for c in schema.columns if c not in df.columns]
     if lost:
         raise InputError(
-            f"{where}: table {name!r} needs the column{'s' * (len(lost) > 1)} {', '.join(lost)}; it has {', '.join(map(str, df.columns)) or 'none'}"
+            f"{where}: table {name!r} needs the column{'s' * (len(lost) > 1)} "
+            f"{', '.join(lost)}; it has {', '.join(map(str, df.columns)) or 'none'}"
         )
     df = df.reset_index(drop=True)
     df = pd.DataFrame(
@@ -245,7 +248,9 @@ def read_table(
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, TypeError) as e:
         raise InputError(
-            f"{path}: not readable as Parquet ({str(e).splitlines()[0][:120]}). Delete it and run the same command again"
+            f"{path}: not readable as Parquet "
+            f"({str(e).splitlines()[0][:120]}). Delete it and run the same "
+            "command again"
         ) from None
     return check_table(df, name or Path(path).stem, str(path))
 
@@ -257,7 +262,9 @@ _pictures = ('source', 'fake', 'rec', 'truth')
 
 
 def check_gallery(
-    g,  # Mapping: `source`, `fake`, `rec` and perhaps `truth` (n, H, W) uint8; `subject`, `slice`, `label`, `kind`, `origin`, `mae` (n,)
+    # Mapping: `source`, `fake`, `rec` and perhaps `truth` (n, H, W) uint8;
+    # `subject`, `slice`, `label`, `kind`, `origin`, `mae` (n,)
+    g,
     where: str = 'gallery',  # File that messages name
 ) -> dict:
     "The arrays of a gallery if they fit together; otherwise an `InputError`"
@@ -279,7 +286,8 @@ def check_gallery(
             )
     if 'blanked' in g and (g['blanked'].shape or g['blanked'].dtype != bool):
         raise InputError(
-            f"{where}: 'blanked' has shape {g['blanked'].shape} and type {g['blanked'].dtype}; expected one truth value for all pictures"
+            f"{where}: 'blanked' has shape {g['blanked'].shape} and type "
+            f"{g['blanked'].dtype}; expected one truth value for all pictures"
         )
     return g
 
@@ -553,8 +561,9 @@ _run_key = ['arm', 'predictor', 'split', 'seed']
 
 def subject_means(
     predictions,  # Table `predictions`
-):  # One row per arm, predictor, split, seed, cohort and subject: `label`, `prediction` (means over slices; of classes the most frequent and the most probable one, with `p0`, ...), `n` slices
-    "Each subject's mean prediction over its slices; of masks, the pixels of all its slices"
+):  # One row per arm, predictor, split, seed, cohort and subject
+    """Each subject's mean `label` and `prediction` over its `n` slices; of classes, the most
+    frequent and the most probable one, with `p0`, ...; of masks, the pixels of all its slices"""
     cols = class_columns(predictions)
     votes = {f'is{k}': predictions.label == k for k in range(len(cols))}
     by = predictions.assign(**votes).groupby(
@@ -687,8 +696,10 @@ _scores['class'] = _class_scores
 
 def metrics(
     predictions,  # Table `predictions`
-):  # Table `metrics`: per slice and per subject, of every run: MSE (label unit squared), MAE (label unit) and R2; of classes cross-entropy (nats), accuracy and AUROC; of masks 1 - Dice, Dice and IoU, means over classes
-    "Scores as a pure function of predictions"
+):  # Table `metrics`: per slice and per subject, of every run
+    """Scores as a pure function of predictions: MSE (label unit squared), MAE (label unit) and R2;
+    of classes cross-entropy (nats), accuracy and AUROC;
+    of masks 1 - Dice, Dice and IoU, means over classes"""
     out = []
     for unit, df in (('slice', predictions), ('subject', subject_means(predictions))):
         m = _scores[kind_in(df)](df)
@@ -719,7 +730,10 @@ def _stale_words(row, study):
         if other
         else 'other settings, other code, or other data beside the images'
     )
-    return f"made from {what} than the study has now. It counts for nothing; start the study again, and it is trained again"
+    return (
+        f"made from {what} than the study has now. It counts for nothing; "
+        "start the study again, and it is trained again"
+    )
 
 
 def _check_run(row, tables, arms, study):
@@ -729,7 +743,12 @@ def _check_run(row, tables, arms, study):
         return f'predicts a {kind}, but the study is of a {wanted}: run it again'
     found, classes = len(class_columns(tables['predictions'])), classes_of(study)
     if found != len(classes):
-        return f"predicts {f'{found} classes' if found else 'a number'}, but the study has {'the classes ' + ', '.join(classes) if classes else 'a label that is a number'}: run it again"
+        return (
+            f"predicts {f'{found} classes' if found else 'a number'}, "
+            "but the study has "
+            f"{'the classes ' + ', '.join(classes) if classes else 'a label that is a number'}: "
+            "run it again"
+        )
     held = set(tables['predictions'].predictor)
     lost = [
         f'{p!r} that arm {a.arm!r} reads'
@@ -781,8 +800,9 @@ def _run_of(folder, study, run, split, readers):
 
 def collect(
     folder,  # The study's folder, with `study.json` and `runs/`, or what `keep` has made of it
-) -> dict:  # Tables by name: arms, runs, predictions, metrics, quality, history, probes, galleries; `study`, the declaration; and `folder`
-    "Every table of a study over all its runs; a run that cannot be used is a row of `runs` with its reason"
+) -> dict:  # Tables by name; `study`, the declaration; and `folder`
+    """Every table of a study over all its runs: arms, runs, predictions, metrics, quality, history,
+    probes, galleries; a run that cannot be used is a row of `runs` with its reason"""
     folder = Path(folder)
     study = read_json(folder / 'study.json')
     if (folder / 'kept').is_dir():

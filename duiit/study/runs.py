@@ -176,7 +176,8 @@ def fit(
     progress=True,  # While the translator trains: a bar, `False`, or a function called with (step, steps)
     cohorts: dict = None,  # As loaded by `load_cohorts`, for several runs after each other
 ) -> Path:  # The run's folder
-    "Train an arm on a split, evaluate it and write its tables; does nothing if that is done already. A declaration that says otherwise of this run is declared again"
+    """Train an arm on a split, evaluate it and write its tables; does nothing if that is done
+    already. A declaration that says otherwise of this run is declared again"""
     folder, t0 = run_folder(study, arm, split, reports), time.perf_counter()
     arm = arms_of(study)[folder.parent.name]
     cohorts = cohorts or load_cohorts(study)
@@ -227,7 +228,8 @@ def pulse(
     progress=None,  # Called with (step, steps)
     every: float = 2.0,  # Seconds between files
 ):
-    "A progress function that also leaves `pulse.json` in the run's folder now and then: how far it is, for whoever watches the study"
+    """A progress function that also leaves `pulse.json` in the run's folder now and then:
+    how far it is, for whoever watches the study"""
     last = part = 0.0
 
     def f(step, steps):
@@ -247,7 +249,8 @@ def tracker(
     name: str,  # Of the run
     folder: Path,  # Of the run
 ):  # A function of (stage, step, losses by name), or `None`
-    "Losses to TensorBoard (in the run's folder) or to Weights & Biases, while they are made; `InputError` without their package"
+    """Losses to TensorBoard (in the run's folder) or to Weights & Biases, while they are made;
+    `InputError` without their package"""
     try:
         if log == 'tensorboard':
             from torch.utils.tensorboard import SummaryWriter

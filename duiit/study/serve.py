@@ -245,7 +245,9 @@ def on_grid(
     return fit_square(np.asarray(images.pixels[:]), images.mm, size[0], mm)
 
 # %% ../../nbs/study/08_serve.ipynb #c020
-FAR = 0.25  # How far beyond all training images a number of `LOOKS` may be: a quarter of the pixels, an eighth of the window
+# How far beyond all training images a number of `LOOKS` may be:
+# a quarter of the pixels, an eighth of the window
+FAR = 0.25
 
 
 def odd_looks(
@@ -369,8 +371,10 @@ def predict_images(
     images,  # As `open_images` takes them, in the target's unit
     predictor: str = 'refit',  # `'refit'` (on frozen images) or `'joint'` (beside the translator)
     **known,  # `modality`, `unit`, `spacing` of images that do not say them
-) -> tuple:  # `(N,)` labels in their own unit, or `(N, K)` probabilities of classes; `N` sentences, empty where nothing is odd
-    "Predicted labels of target images, and what is odd about each"
+) -> (
+    tuple
+):  # `(N,)` labels in their own unit, or `(N, K)` probabilities of classes; `N` sentences
+    "Predicted labels of target images, and what is odd about each: nothing, where it is empty"
     saved, images = saved_run(run), open_images(images, **known)
     form = saved['predictors'][check_in('predictor', predictor, saved['predictors'])]
     z, notes = _ready(saved, saved['target'], images, run)
@@ -400,7 +404,10 @@ def _line(name, cohort):
     grid = f"{cohort['size'][0]} x {cohort['size'][1]} pixels{mm}"
     window = f"{cohort['window'][0]:g} to {cohort['window'][1]:g} {cohort['unit']}"
     labels = f"labels {cohort['labels'][0]:.4g} to {cohort['labels'][1]:.4g}"
-    return f"{name}: {cohort['modality']}, {grid}, window {window}, {cohort['subjects']} subjects, {cohort['slices']} slices, {labels}"
+    return (
+        f"{name}: {cohort['modality']}, {grid}, window {window}, "
+        f"{cohort['subjects']} subjects, {cohort['slices']} slices, {labels}"
+    )
 
 
 def describe_run(

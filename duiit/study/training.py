@@ -380,7 +380,8 @@ def training_sets(
     stage: FitPredictor,  # A stage of an arm
     run: Run,  # The run
 ) -> list:  # (images, labels) of each entry of `stage.on`
-    "Real, translated, augmented or true target images for a predictor; all sources of an entry share its part of a batch"
+    """Real, translated, augmented or true target images for a predictor;
+    all sources of an entry share its part of a batch"""
     found = []
     for kind in stage.on:
         images, known = zip(*MADE[kind](stage, run))
