@@ -465,8 +465,8 @@ def write_studies(own, progress):
         page = f'studies/{folder.name}'
         report = WORK / 'extra' / 'reports' / f'{folder.name}.html'
         script, card = '../_static/plotly.min.js', f'../{page}.html'
-        write_page(folder, report, script, card)
         v = basis(collect(folder))
+        write_page(v, report, script, card)
         declared = v.study['contrasts']
         told = answer(v.C[: len(declared)], v.arms, declared, v.unit, v.part)
         link = f'<a href="../reports/{folder.name}.html">The whole report</a>'

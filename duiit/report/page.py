@@ -578,11 +578,11 @@ _contents = dict(
 
 
 def context(
-    t: dict,  # Result of `collect`
+    v: Basis,  # `Basis` of the study
     small: bool = False,  # Whether fewer pictures are shown
 ) -> tuple:  # What the template shows, and the derived tables by name
     "Everything in the report, computed from the tables"
-    v = basis(t)
+    t = v.t
     view = _head(v) | _results(v) | _pictures(v, small) | _record(v)
     absent = (
         {'predictions' if v.masks else 'masks'}
@@ -660,25 +660,26 @@ def write_report(
     "Collect a study, write its tables, its model card and its report"
     folder = Path(folder)
     found = collect(folder)
-    view, derived = context(found)
+    v = basis(found)
+    view, derived = context(v)
     kept = {name: found[name] for name in WRITTEN}
     write_tables(kept | derived, folder / 'tables')
-    write_text(folder / 'model_card.md', model_card(basis(found)))
+    write_text(folder / 'model_card.md', model_card(v))
     write_text(folder / 'index.html', render_page(view))
     return folder / 'index.html'
 
 
 def write_page(
-    folder,  # The study's folder, or what is kept of it
+    v: Basis,  # `Basis` of the study, or of what is kept of it
     to,  # The HTML file
     plotly: str,  # Address of plotly.js, as seen from the page
     card: str,  # Address of the model card, likewise
 ) -> Path:  # `to`
     """The report as a page of a site: plotly.js is shared, and fewer pictures are shown.
     `InputError` if faces may be recognised"""
-    view, _ = context(collect(folder), small=True)
+    view, _ = context(v, small=True)
     words, shown = view['faces']
     if shown:
-        raise InputError(f'{folder}: {words}')
+        raise InputError(f"{v.t['folder']}: {words}")
     write_text(to, render_page(view, plotly, card))
     return Path(to)

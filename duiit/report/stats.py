@@ -9,6 +9,7 @@ __all__ = ['MARGIN', 'MOST', 'from_summary', 'resampled_mean', 'compare', 'ratio
 
 # %% ../../nbs/report/01_stats.ipynb #c002
 import gc
+from functools import lru_cache
 import numpy as np, pandas as pd
 from scipy import stats as st
 from ..core import InputError, check_in
@@ -273,7 +274,14 @@ def _tested(D):
 
 def _times_drawn(rng, n, draws):
     "How often each of `n` things is drawn (draws, n)"
-    return rng.multinomial(n, np.full(n, 1 / n), size=draws)
+    return rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
+
+
+@lru_cache(2)
+def _redrawn(seed, draws, subjects, splits):
+    "How often each subject and each split is drawn: the same for all comparisons of a study"
+    rng = np.random.default_rng(seed)
+    return _times_drawn(rng, subjects, draws), _times_drawn(rng, splits, draws)
 
 
 def bootstrap(
@@ -288,11 +296,9 @@ def bootstrap(
     subjects, n_splits = D.shape
     if subjects < 2:
         return np.nan, np.nan
-    rng = np.random.default_rng(seed)
-    w = _times_drawn(rng, subjects, draws)
+    w, v = _redrawn(seed, draws, subjects, n_splits)
     held = w @ np.isfinite(D).astype(float)
-    v = _times_drawn(rng, n_splits, draws) if splits else 1
-    v = v * (held > 0)
+    v = (v if splits else 1) * (held > 0)
     zeros, nothing = np.zeros(held.shape), np.full(draws, np.nan)
     m = np.divide(w @ np.nan_to_num(D), held, out=zeros, where=held > 0)
     total = v.sum(1)
