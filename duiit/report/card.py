@@ -50,14 +50,10 @@ def results_table(
     "The main arms as a Markdown table: score over splits, and its difference from the target-only arm"
     key = ('subject', v.metric)
     d = precision(v, *key)
-    only = v.arms[v.arms.group == 'target only'].title
-    reference = _link_text(only.iloc[0]) if len(only) else 'target only'
-    head = [
-        'arm',
-        score_title(v.metric, 'subject', v.unit, v.part),
-        f'minus {reference} (95 % interval)',
-    ]
-    rows = [head, ['---', '---:', '---:']]
+    only = v.arms[v.arms.group == 'target only'].title.map(_link_text)
+    head = ['arm', score_title(v.metric, 'subject', v.unit, v.part)]
+    head += [f'minus {reference} (95 % interval)' for reference in only[:1]]
+    rows = [head, ['---', *['---:'] * (len(head) - 1)]]
     for arm, predictor in rows_of(headline(v)):
         score = v.scores.get((*key, arm.arm, predictor))
         if score is None or predictor == 'joint' and not joint:
@@ -65,8 +61,11 @@ def results_table(
         title = _link_text(arm.title)
         if predictor == 'joint':
             title += ', joint predictor'
-        spread = f'{num(score.mean, d)} ± {num(score.sd, d)}'
-        rows.append([title, spread, _difference(v, arm.arm, predictor, d)])
+        spread = num(score.mean, d)
+        if np.isfinite(score.sd):
+            spread += f' ± {num(score.sd, d)}'
+        row = [title, spread, _difference(v, arm.arm, predictor, d)]
+        rows.append(row[: len(head)])
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
@@ -116,13 +115,27 @@ CARD_LIMITS = """\
   do not pass them on without the permission that the images would need."""
 
 
+def _setting(name, value):
+    "A field of the recipe in words: `generator (fast, width 32)`; nothing where it is empty"
+    if not isinstance(value, dict):
+        return f'{name} {value}'
+    inner = [f'{v}' if k in ('kind', 'name') else f'{k} {v}' for k, v in value.items()]
+    return f"{name} ({', '.join(inner)})" if inner else ''
+
+
+def _recipe_words(study):
+    "The preset and what it sets"
+    recipe = {k: v for k, v in study.get('recipe', {}).items() if k != 'name'}
+    said = [_setting(name, value) for name, value in recipe.items()]
+    return ', '.join(filter(None, [f"Preset {study['preset']}", *said])) + '.'
+
+
 def model_card(
     v: Basis,  # `Basis` of the study
 ) -> str:  # Markdown
     "The model card of a study's networks (Mitchell et al. 2019)"
     study, cohorts = v.study, v.study['cohorts']
     result = answer(v.C[: len(study['contrasts'])], v.arms, study['contrasts'], v.unit, v.part)
-    recipe = ', '.join(f'{name} {value}' for name, value in study.get('recipe', {}).items())
     translated = [name for name in study['sources']]
     used = ', '.join(cohorts[name]['modality'] for name in translated) or 'no source'
     lines = [
@@ -146,7 +159,7 @@ def model_card(
         '',
         '## Training',
         '',
-        f"Preset {study['preset']}: {recipe}." if recipe else f"Preset {study['preset']}.",
+        _recipe_words(study),
         done_words(v.t['runs']),
         '',
         '## Metrics',
