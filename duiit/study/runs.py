@@ -279,7 +279,7 @@ def provenance_row() -> dict:
     return dict(
         commit=p['commit'],
         dirty=p['dirty'],
-        versions=p['versions'] | dict(python=p['python'], platform=p['platform']),
+        versions=p['versions'] | {k: p[k] for k in ('python', 'platform', 'processor')},
     )
 
 
