@@ -609,7 +609,6 @@ def _snakemake(*options, name, preset, lock, forks, **pipes):
         DUIIT_STUDY=name,
         DUIIT_PRESET=preset or '',
         PATH=tools + os.pathsep + os.environ.get('PATH', ''),
-        OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'),
         TQDM_DISABLE='1',
     )
     shared = dict(env=environment | forks, pass_fds=[lock.fileno()])
@@ -639,6 +638,8 @@ def study(
     import subprocess
     from duiit.study.forks import forking
 
+    # two runs of one thread are faster than one run of two, and their last bits differ
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
     asked = load_study(name, preset=preset)
     jobs = workers(jobs, per_gpu)
     with _alone('.') as lock, forking([lock.fileno()]) as forks:

@@ -1,8 +1,9 @@
 """The package as its users get it: a wheel that works in an empty folder, without a checkout."""
 
-import re, subprocess, sys, tarfile, zipfile
+import json, re, shutil, subprocess, sys, tarfile, zipfile
+from math import log
 from pathlib import Path
-import pytest
+import numpy as np, pandas as pd, pytest
 
 ROOT = Path(__file__).parents[1]
 HOLDS = (
@@ -79,6 +80,57 @@ def shell_lines():
     return block.strip().splitlines()
 
 
+REFERENCE = ROOT / 'reports' / 'reference' / 'smoke'
+# On another processor the last bits differ, and training makes much of them. Without wide vectors
+# the same runs had a median |log ratio| of .01 and a largest one of .78 (subject MSE, 32 scores).
+TYPICAL, LARGEST = 0.15, log(4)
+
+
+def made_with(folder):
+    "Processor, torch and precision of a study's runs, of which each is one"
+    runs = pd.read_csv(folder / 'runs.csv')
+    versions = json.loads(runs.versions[0])
+    return versions['processor'], versions['torch'], runs.precision[0]
+
+
+def check_reference(tables, reference):
+    "The committed scores again: to the byte on a processor of this kind, else within training noise"
+    if made_with(tables) == made_with(reference):
+        assert (tables / 'metrics.csv').read_bytes() == (reference / 'metrics.csv').read_bytes()
+        return
+    key = ['arm', 'predictor', 'split', 'seed', 'unit', 'metric']
+    now, then = (
+        pd.read_csv(f / 'metrics.csv').set_index(key).value for f in (tables, reference)
+    )
+    assert set(now.index) == set(then.index)
+    errors = [name for name in then.index if name[-2:] == ('subject', 'mse')]
+    moved = np.log(now[errors] / then[errors]).abs()
+    assert moved['constant'].max() < 1e-6
+    assert moved.median() < TYPICAL and moved.max() < LARGEST, moved.round(2).to_string()
+
+
+def test_a_changed_result_is_seen(tmp_path):
+    metrics = pd.read_csv(REFERENCE / 'metrics.csv')
+    runs = pd.read_csv(REFERENCE / 'runs.csv')
+    for name in ('same', 'other'):
+        (tmp_path / name).mkdir()
+        runs.to_csv(tmp_path / name / 'runs.csv', index=False)
+    shutil.copy(REFERENCE / 'metrics.csv', tmp_path / 'same')
+    check_reference(tmp_path / 'same', REFERENCE)
+    learnt = metrics.arm != 'constant'
+    worse = metrics.assign(value=metrics.value * np.where(learnt, 1.3, 1))
+    worse.to_csv(tmp_path / 'other' / 'metrics.csv', index=False)
+    with pytest.raises(AssertionError):
+        check_reference(tmp_path / 'other', REFERENCE)
+    elsewhere = runs.versions.str.replace('AuthenticAMD', 'GenuineIntel')
+    runs.assign(versions=elsewhere).to_csv(tmp_path / 'other' / 'runs.csv', index=False)
+    with pytest.raises(AssertionError):
+        check_reference(tmp_path / 'other', REFERENCE)
+    slightly = metrics.assign(value=metrics.value * np.where(learnt, 1.05, 1))
+    slightly.to_csv(tmp_path / 'other' / 'metrics.csv', index=False)
+    check_reference(tmp_path / 'other', REFERENCE)
+
+
 def test_readme_works_in_an_empty_folder(empty):
     "A study, its report, and a trained run on new images; about a minute of two cores"
     folder, environment = empty
@@ -91,6 +143,7 @@ def test_readme_works_in_an_empty_folder(empty):
         run('bash', '-c', line, cwd=folder, env=environment)
     assert (folder / 'reports' / 'smoke' / 'index.html').exists()
     assert (folder / 'reports' / 'smoke' / 'model_card.md').exists()
+    check_reference(folder / 'reports' / 'smoke' / 'tables', REFERENCE)
     assert (folder / 'out.npy').exists()
     assert (folder / 'ages.csv').read_text().startswith('subject,slice,age,warning')
 

@@ -60,6 +60,14 @@ INLINE = 'module://matplotlib_inline.backend_inline'
 PAUSE = 0.05  # seconds between looks at who has ended
 
 
+def _use_threads(number):
+    "As many as a new process would use, which reads the number when it loads torch"
+    import torch
+
+    if number.isdigit():
+        torch.set_num_threads(int(number))
+
+
 def _become(streams, wanted):
     "In a fork: be the program that a client asked for"
     import matplotlib
@@ -73,6 +81,7 @@ def _become(streams, wanted):
     os.chdir(wanted['folder'])
     os.environ.clear()
     os.environ.update(wanted['environment'])
+    _use_threads(os.environ.get('OMP_NUM_THREADS', ''))
     # a kernel ends with its parent, which is the server here: its client looks after it
     os.environ['JPY_PARENT_PID'] = NOBODY
     matplotlib.rcParams['backend'] = INLINE  # loaded with the first figure, in the kernel

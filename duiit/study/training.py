@@ -411,6 +411,8 @@ def _refits(stage, run):
             run.fold, sets = number, None
         sets = sets or training_sets(stage, run)
         losses.append(_refit(stage, run, sets, number))
+        if run.progress:
+            run.progress(number + 1, run.preset.refits)
     run.fold = None
     return losses[0]
 
