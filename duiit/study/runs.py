@@ -223,6 +223,7 @@ def fit(
             finish(run, row, t0)
         except Exception as e:
             write_failure(folder, row, f'{type(e).__name__}: {e}'.splitlines()[0])
+            (folder / 'pulse.json').unlink(missing_ok=True)
             raise
     return folder
 
