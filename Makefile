@@ -54,7 +54,7 @@ reference:
 	@to="$(CURDIR)/reports/reference/$$DUIIT_STUDY"; cd "reports/$$DUIIT_STUDY/tables" && cp $(foreach t,arms runs metrics summary contrasts fidelity probes,$(t).csv) $$(ls drift.csv 2>/dev/null) "$$to/" && du -sh "$$to"
 
 test: .venv/ready
-	@python -m pytest -n 2 --dist worksteal -q tests
+	@python -m pytest -n 2 --dist load --maxschedchunk 1 -q tests
 
 notebooks: .venv/ready
 	@python tests/notebooks.py $(NB)

@@ -267,8 +267,7 @@ def processor_in(
     text: str,  # Content of `/proc/cpuinfo`
 ) -> str:  # Maker, family and model, and the widest vectors; '' where nothing is said
     "The kind of processor that Linux tells of"
-    said = re.findall(r'^([^\t:]+)\t*: (.*)$', text.split('\n\n')[0], re.M)
-    said = dict(said)
+    said = dict(re.findall(r'^([^\t:]+)\t*: (.*)$', text.split('\n\n')[0], re.M))
     if 'vendor_id' not in said:
         return ''
     flags = said.get('flags', '').split()

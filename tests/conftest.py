@@ -11,27 +11,29 @@
 The longest tests come first, and every session is closed with one plain line: N passed, N failed.
 """
 
-# seconds of one core, about: two workers end together when what takes long begins first
+# seconds of one core, about: two workers end together when what takes long begins first,
+# and each is given the next test when it is done with one (`--dist load --maxschedchunk 1`)
 LONG = {
-    'test_links_lead': 210,  # builds the site, which the browser's test finds at the end
-    'test_study.py': 170,
-    'empty_folder': 150,
-    'models/05_translator': 115,
-    '10_minutes': 110,
-    'report/08_page': 105,
-    'study/07_runs': 80,
-    'models/07_diffusion': 80,
-    'study/09_masks': 70,
-    'models/06_judge': 65,
-    'models/08_segmenter': 60,
-    'ingest/09_trials': 50,
-    '91_cli': 45,
-    'study/02_results': 35,
-    'report/01_stats': 35,
-    'study/12_forks': 30,
-    'data/07_phantom': 30,
-    'papermill/': 25,
-    'test_notebooks.py': 20,
+    'test_links_lead': 190,  # builds the site, which the browser's test needs
+    'test_study.py': 180,
+    'test_a_browser_shows': 155,
+    'models/05_translator': 100,
+    'empty_folder': 100,
+    '10_minutes': 90,
+    'report/08_page': 65,
+    'models/06_judge': 55,
+    'models/07_diffusion': 55,
+    'study/07_runs': 55,
+    'models/08_segmenter': 50,
+    'ingest/09_trials': 42,
+    'study/09_masks': 42,
+    '91_cli': 35,
+    'study/02_results': 31,
+    'study/12_forks': 26,
+    'guides/masks': 25,
+    'data/07_phantom': 20,
+    'papermill/': 20,
+    'test_notebooks.py': 15,
 }
 
 
