@@ -116,6 +116,7 @@ def cohorts(
     from duiit.study.declare import declare, make_cohorts
 
     s = load_study(study, preset=preset)
+    declared_contrasts(s)  # what cannot be asked is said before hours of work
     claim(study, Path(reports) / s.name)
     make_cohorts(s)
     d = read_json(declare(s, reports))
