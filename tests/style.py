@@ -3,7 +3,6 @@
 import ast, io, json, re, sys, tokenize
 from pathlib import Path
 from statistics import mean, median
-from tokenize import generate_tokens
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +22,8 @@ def semicolons(cell):
     text = io.StringIO('\n'.join(code_of(cell)))
     try:
         return sum(
-            t.type == tokenize.OP and t.string == ';' for t in generate_tokens(text.readline)
+            t.type == tokenize.OP and t.string == ';'
+            for t in tokenize.generate_tokens(text.readline)
         )
     except (tokenize.TokenError, SyntaxError):
         return 0  # no Python

@@ -119,7 +119,7 @@ def _setting(name, value):
     "A field of the recipe in words: `generator (fast, width 32)`; nothing where it is empty"
     if not isinstance(value, dict):
         return f'{name} {value}'
-    inner = [f'{v}' if k in ('kind', 'name') else f'{k} {v}' for k, v in value.items()]
+    inner = [str(v) if k in ('kind', 'name') else f'{k} {v}' for k, v in value.items()]
     return f"{name} ({', '.join(inner)})" if inner else ''
 
 
