@@ -114,7 +114,7 @@ CARD_LIMITS = """\
 - Networks can remember what they were trained on:
   do not pass them on without the permission that the images would need."""
 
-
+# %% ../../nbs/report/07_card.ipynb #n583
 def _setting(name, value):
     "A field of the recipe in words: `generator (fast, width 32)`; nothing where it is empty"
     if not isinstance(value, dict):
@@ -129,7 +129,7 @@ def _recipe_words(study):
     said = [_setting(name, value) for name, value in recipe.items()]
     return ', '.join(filter(None, [f"Preset {study['preset']}", *said])) + '.'
 
-
+# %% ../../nbs/report/07_card.ipynb #n585
 def model_card(
     v: Basis,  # `Basis` of the study
 ) -> str:  # Markdown
