@@ -129,7 +129,7 @@ def cohorts(
     for w in d['warnings']:
         print('warning:', w)
 
-
+# %% ../nbs/91_cli.ipynb #n593
 def claim(
     study: str,  # As the user names it
     folder: Path,  # Its results
@@ -171,7 +171,7 @@ def drop_notebooks(
             if newer or left & {(r, k) for r in runs}:
                 page.unlink()
 
-
+# %% ../nbs/91_cli.ipynb #n594
 def run(
     study: str,  # Name of a study or a YAML file
     arm: str,  # Name of an arm
@@ -512,7 +512,7 @@ def watch(
         if stop.wait(2 if live else 30):
             return
 
-
+# %% ../nbs/91_cli.ipynb #n586
 def states(
     study,  # Content of `study.json`
     reports,  # Where studies keep their results

@@ -522,7 +522,7 @@ def _subject_fit(table, namings, subject_column, others, slices):
             )
     return best
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n590
 def _check_fit(fit, table, raw, files):
     "`InputError` where no id fits, where some fit twice, or where one lies in two folders"
     lost = [
@@ -1482,7 +1482,7 @@ def _decode_any(about):
 
     return decode
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n587
 NO_REGION = 'The mask is all background: is its image labelled at all?'
 
 
@@ -1512,7 +1512,7 @@ def _with_regions(p, mask, piece, about):
         return p
     return replace(p, labels=100 * (regions > 0).mean((1, 2)))
 
-
+# %% ../../nbs/ingest/11_folder.ipynb #n588
 def read_folder(
     piece,  # What is read
 ):

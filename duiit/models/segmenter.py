@@ -185,7 +185,7 @@ def _monai_unet(c, n_out, channels=(16, 32, 64, 128), **kwargs):
 SEGMENTERS = dict(unet=_unet, monai_unet=_monai_unet)
 PREDICTORS.update(SEGMENTERS)
 
-
+# %% ../../nbs/models/08_segmenter.ipynb #n597
 def moved(
     images: Tensor,  # `(B, 1, H, W)`
     masks: Tensor,  # `(B, H, W)` whole numbers

@@ -233,88 +233,89 @@ def paper_tables(
     ]
 
 # %% ../../nbs/report/05_paper_tables.ipynb #c009
+def _paper_features(a):
+    "What the paper reports of a method"
+    told = PAPER_FEATURES.get(method_of(a))
+    if told is None:
+        return number_cell(np.nan)
+    mean, sd = told['is']
+    score = f'IS {num(mean, 2)} ± {num(sd, 2)}'
+    return cell(f"FID {told['fid'][0]:.2f}", score, cls='num')
+
+
+def _is_inception(about):
+    "Whether the features are those that the paper's values may come from"
+    return 'inception' in about.lower() and 'not inception' not in about.lower()
+
+
+def _features_caption(about, with_floor):
+    "What the columns hold, and what may be compared"
+    caption = (
+        'Table 5 of the paper: Fréchet distance (FID) and kernel distance '
+        '(KID) of translations from real images, and inception score (IS). '
+        'Low distances and high scores are good. '
+    )
+    caption += f'Computed on {about}. ' * bool(about)
+    caption += (
+        'Distances depend on the features and on the number of images: '
+        'compare rows of this table only.'
+    )
+    floor = (
+        ' Small: the distance of the same subjects’ true images, '
+        'which differ from the others’ only because the people do.'
+    )
+    return caption + floor * with_floor
+
+# %% ../../nbs/report/05_paper_tables.ipynb #n605
+_measured = ('CycleGAN', 'DUIIT', 'released')
+
+
 def features_table(
     v: Basis,  # `Basis` of the study
 ):
     "Table 5: Frechet and kernel distance and inception score, with the features they come from"
-    p, arms = (
-        v.t['probes'],
-        v.arms[(v.arms.set != 'sweep') & v.arms.group.isin(['CycleGAN', 'DUIIT', 'released'])],
-    )
-    p = p[(p.probe == 'features') & p.arm.isin(arms.arm)]
-    of = ', '.join(dict.fromkeys(p.about)).rstrip('.')
-    ours = (
-        not strangers(v.study)
-        and 'inception' in of.lower()
-        and 'not inception' not in of.lower()
-    )
-    w, n = (
-        p.groupby(['arm', 'metric']).value.agg(['mean', 'std']),
-        p.groupby('arm').n.agg(['min', 'max']),
-    )
-    dec = {m: decimals(p[p.metric == m].value) for m in ('fid', 'kid', 'is')}
-    dec['is_real'], rows = dec['is'], []
+    arms = v.arms[(v.arms.set != 'sweep') & v.arms.group.isin(_measured)]
+    probes = v.t['probes']
+    probes = probes[(probes.probe == 'features') & probes.arm.isin(arms.arm)]
+    about = ', '.join(dict.fromkeys(probes.about)).rstrip('.')
+    beside_paper = not strangers(v.study) and _is_inception(about)
+    scores = probes.groupby(['arm', 'metric']).value.agg(['mean', 'std'])
+    images = probes.groupby('arm').n.agg(['min', 'max'])
+    places = {m: decimals(probes[probes.metric == m].value) for m in ('fid', 'kid', 'is')}
+    places['is_real'] = places['is']
 
-    def floor(a, m):
-        key = a, f'{m}_true'
-        return f"true images {num(w.loc[key, 'mean'], dec[m])}" if key in w.index else ''
+    def floor(arm, metric):
+        key = arm, f'{metric}_true'
+        if key not in scores.index:
+            return ''
+        return f"true images {num(scores.loc[key, 'mean'], places[metric])}"
 
-    def get(a, m):
-        if (a, m) not in w.index:
+    def score(arm, metric):
+        if (arm, metric) not in scores.index:
             return number_cell(np.nan)
-        return mean_sd(*w.loc[a, m], dec[m], floor(a, m))
+        mean, sd = scores.loc[arm, metric]
+        return mean_sd(mean, sd, places[metric], floor(arm, metric))
 
-    for a in arms[arms.arm.isin(p.arm)].itertuples():
-        lo, hi = n.loc[a.arm]
-        paper = [
-            cell(
-                f"FID {x['fid'][0]:.2f}",
-                f"IS {num(x['is'][0], 2)} ± {num(x['is'][1], 2)}",
-                cls='num',
-            )
-            if (x := PAPER_FEATURES.get(method_of(a)))
-            else number_cell(np.nan)
-        ] * ours
-        rows.append(
-            [
-                arm_cell(a),
-                cell(modalities(v.study, a)),
-                number_cell(p[(p.arm == a.arm) & (p.metric == 'fid')].split.nunique(), 0),
-                *(get(a.arm, m) for m in dec),
-                cell(f'{lo}' if lo == hi else f'{lo} to {hi}', sort=lo, cls='num'),
-                *paper,
-            ]
-        )
-    head = [
-        'Arm',
-        'Source',
-        'Splits#',
-        'FID#',
-        'KID#',
-        'IS#',
-        'IS of real images#',
-        'Images#',
-    ] + ['Paper (source not said)#'] * ours
-    caption = (
-        (
-            'Table 5 of the paper: Fréchet distance (FID) and kernel distance '
-            '(KID) of translations from real images, and inception score (IS). '
-            'Low distances and high scores are good.'
-        )
-        + (f' Computed on {of}. ' if of else ' ')
-        + 'Distances depend on the features and on the number of images: compare rows of this table only.'
-        + (
-            (
-                ' Small: the distance of the same subjects’ true images, '
-                'which differ from the others’ only because the people do.'
-            )
-            if p.metric.str.endswith('_true').any()
-            else ''
-        )
-    )
-    return table(
-        'paper-5', caption.strip(), head, rows, p, 'No finished run holds these measures.'
-    )
+    def row(a):
+        splits = probes[(probes.arm == a.arm) & (probes.metric == 'fid')].split
+        low, high = images.loc[a.arm]
+        counted = f'{low}' if low == high else f'{low} to {high}'
+        return [
+            arm_cell(a),
+            cell(modalities(v.study, a)),
+            number_cell(splits.nunique(), 0),
+            *(score(a.arm, metric) for metric in places),
+            cell(counted, sort=low, cls='num'),
+            *[_paper_features(a)] * beside_paper,
+        ]
+
+    head = ['Arm', 'Source', 'Splits#', 'FID#', 'KID#', 'IS#', 'IS of real images#', 'Images#']
+    head += ['Paper (source not said)#'] * beside_paper
+    rows = [row(a) for a in arms[arms.arm.isin(probes.arm)].itertuples()]
+    with_floor = any(metric.endswith('_true') for metric in probes.metric)
+    caption = _features_caption(about, with_floor)
+    nothing = 'No finished run holds these measures.'
+    return table('paper-5', caption, head, rows, probes, nothing)
 
 # %% ../../nbs/report/05_paper_tables.ipynb #c011
 def versus(

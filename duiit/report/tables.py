@@ -140,7 +140,7 @@ def score_cell(
         else '',
     )
 
-
+# %% ../../nbs/report/04_tables.ipynb #n596
 def precision(
     v,  # `Basis` of the study
     unit,  # `'subject'` or `'slice'`
@@ -198,6 +198,41 @@ def headline(
     return a if len(rows_of(a)) <= most + 2 else a[a.group.isin(_question_groups)]
 
 # %% ../../nbs/report/04_tables.ipynb #n542
+def _difference_heads(v):
+    "{group of the reference arm: heading of the column of differences from it}"
+    alone = v.arms[v.arms.group == 'target only'].title
+    # no line break within the arm's name
+    pure = next(iter(alone), 'target only').replace('-', '‑')
+    named = {
+        'target only': pure,
+        'CycleGAN': 'CycleGAN, same sources',
+        'detached twin': 'detached twin',
+    }
+    return {group: f'{capital(v.title)} minus {name}#' for group, name in named.items()}
+
+
+def _arms_note(v):
+    "How the table of arms is read"
+    return (
+        f'Mean ± standard deviation over splits. Below the {v.title} per subject: '
+        'its corrected 95 % interval, cut at zero. Differences: paired, '
+        f'in {v.title} per subject, negative where the arm is better; p: '
+        'corrected resampled t; Holm: adjusted over the declared comparisons; grey: '
+        'a comparison that the study did not declare. A joint predictor was trained '
+        'beside the translator, a refitted one on frozen images.'
+    ) + class_words(v)
+
+
+def _arms_numbers(v, arms):
+    "Scores and differences side by side, for the CSV"
+    scores, differences = (df[df.arm.isin(arms.arm)] for df in (v.S, v.C))
+    differences = differences[differences.columns.difference(['unit', 'metric'])]
+    taken = dict(n='n_pairs', sd='sd_difference', t='t_difference')
+    taken |= dict(lo='lo_difference', hi='hi_difference')
+    differences = differences.rename(columns=taken)
+    return scores.merge(differences, on=['arm', 'predictor'], how='left')
+
+
 def arms_table(
     v: Basis,  # `Basis` of the study
     arms,  # The part of table `arms` to show
@@ -206,73 +241,39 @@ def arms_table(
     about=False,  # End every row with what the arm is
 ):
     "Scores and paired differences, with their numbers as CSV; a kind of difference that no row has takes no column"
-    dec, main = {k: precision(v, *k) for k in v.columns}, ('subject', v.metric)
-    pure = next(iter(v.arms[v.arms.group == 'target only'].title), 'target only').replace(
-        '-', '‑'
-    )
-    minus = {
-        g: f'{capital(v.title)} minus {what}#'
-        for g, what in (
-            ('target only', pure),
-            ('CycleGAN', 'CycleGAN, same sources'),
-            ('detached twin', 'detached twin'),
-        )
-    }
+    places, main = {k: precision(v, *k) for k in v.columns}, ('subject', v.metric)
+    shown = rows_of(arms)
 
     def against(group):
-        return [difference_cell(v, a, p, group, dec[main]) for a, p in rows_of(arms)]
+        return [difference_cell(v, a, p, group, places[main]) for a, p in shown]
 
     def is_told(cells):
         return any(one['sort'] for one in cells)
 
-    diffs = {group: against(group) for group in minus}
-    diffs = {group: cells for group, cells in diffs.items() if is_told(cells)}
+    heads = _difference_heads(v)
+    differences = {group: against(group) for group in heads}
+    differences = {group: cells for group, cells in differences.items() if is_told(cells)}
 
     def scored(a, p):
-        return [
-            number_cell(v.scores.get((*main, a.arm, p), _nothing).n, 0),
-            *(score_cell(v, *k, a.arm, p, d, interval=k == main) for k, d in dec.items()),
-        ]
+        splits = v.scores.get((*main, a.arm, p), _nothing).n
+        scores = [score_cell(v, *k, a.arm, p, d, k == main) for k, d in places.items()]
+        return [number_cell(splits, 0), *scores]
 
     def row(i, a, p):
         told = [cell(a.about, cls='text')] * about
-        return [arm_cell(a, p), *scored(a, p), *(cells[i] for cells in diffs.values()), *told]
+        return [arm_cell(a, p), *scored(a, p), *(c[i] for c in differences.values()), *told]
 
-    rows = [row(i, a, p) for i, (a, p) in enumerate(rows_of(arms))]
+    def title(unit, metric):
+        interval = ', 95 % interval' * ((unit, metric) == main)
+        return score_title(metric, unit, v.unit, v.part) + interval + '#'
 
-    def title(u, m):
-        return score_title(m, u, v.unit, v.part)
-
-    head = [
-        'Arm',
-        'Splits#',
-        *(title(*k) + ', 95 % interval' * (k == main) + '#' for k in v.columns),
-        *(minus[g] for g in diffs),
-        *['What it is'] * about,
-    ]
-    note = (
-        f'Mean ± standard deviation over splits. Below the {v.title} per subject: '
-        'its corrected 95 % interval, cut at zero. Differences: paired, '
-        f'in {v.title} per subject, negative where the arm is better; p: '
-        'corrected resampled t; Holm: adjusted over the declared comparisons; grey: '
-        'a comparison that the study did not declare. A joint predictor was trained '
-        'beside the translator, a refitted one on frozen images.'
-    ) + class_words(v)
-    S, C = (df[df.arm.isin(arms.arm)] for df in (v.S, v.C))
-    flat = S.merge(
-        C[C.columns.difference(['unit', 'metric'])].rename(
-            columns=dict(
-                n='n_pairs',
-                sd='sd_difference',
-                t='t_difference',
-                lo='lo_difference',
-                hi='hi_difference',
-            )
-        ),
-        on=['arm', 'predictor'],
-        how='left',
-    )
-    return table(id, f'{caption}. Click a heading to sort.', head, rows, flat) | dict(note=note)
+    head = ['Arm', 'Splits#', *(title(*k) for k in v.columns)]
+    head += [heads[group] for group in differences]
+    head += ['What it is'] * about
+    rows = [row(i, a, p) for i, (a, p) in enumerate(shown)]
+    caption = f'{caption}. Click a heading to sort.'
+    made = table(id, caption, head, rows, _arms_numbers(v, arms))
+    return made | dict(note=_arms_note(v))
 
 # %% ../../nbs/report/04_tables.ipynb #n543
 def class_words(
@@ -349,39 +350,47 @@ def scores_table(
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c015
+_outcome_words = dict(
+    lower='lower error',
+    higher='higher error',
+    equal='equivalent within 10 %',
+    open='not settled',
+    unknown='no result yet',
+)
+
+
+def _pair_cell(v, c):
+    "The first cell of a comparison: an arm, and below it what it is compared with"
+    groups = dict(zip(v.arms.arm, v.arms.group))
+    return cell(
+        who(v.arms, c.arm, c.predictor),
+        f'minus {who(v.arms, c.reference, c.reference_predictor)}',
+        sort=c.Index,
+        cls=colour(groups[c.arm]) if c.arm in groups else '',
+    )
+
+
 def contrasts_table(
     v: Basis,  # `Basis` of the study
 ):
     "Every declared comparison with all its tests"
-    C, arms = v.C[: len(v.study['contrasts'])], {a.arm: a for a in v.arms.itertuples()}
-    d, rows = decimals(C.difference), []
-    for c in C.itertuples():
-        word = dict(
-            lower='lower error',
-            higher='higher error',
-            equal='equivalent within 10 %',
-            open='not settled',
-            unknown='no result yet',
-        )[outcome(c)]
-        rows.append(
-            [
-                cell(
-                    who(v.arms, c.arm, c.predictor),
-                    f'minus {who(v.arms, c.reference, c.reference_predictor)}',
-                    sort=c.Index,
-                    cls=colour(arms[c.arm].group) if c.arm in arms else '',
-                ),
-                cell(c.question, cls='text'),
-                number_cell(c.n, 0),
-                number_cell(c.difference, d, sign=True),
-                between(c.lo, c.hi, d),
-                p_cell(c.p),
-                p_cell(c.p_holm, word),
-                number_cell(c.g, 2, sign=True),
-                between(c.boot_lo, c.boot_hi, d),
-                p_cell(c.p_paired, f'Student {short_p(c.p_student)}'),
-            ]
-        )
+    declared = v.C[: len(v.study['contrasts'])]
+    d = decimals(declared.difference)
+
+    def row(c):
+        return [
+            _pair_cell(v, c),
+            cell(c.question, cls='text'),
+            number_cell(c.n, 0),
+            number_cell(c.difference, d, sign=True),
+            between(c.lo, c.hi, d),
+            p_cell(c.p),
+            p_cell(c.p_holm, _outcome_words[outcome(c)]),
+            number_cell(c.g, 2, sign=True),
+            between(c.boot_lo, c.boot_hi, d),
+            p_cell(c.p_paired, f'Student {short_p(c.p_student)}'),
+        ]
+
     head = [
         'Comparison',
         'Question',
@@ -397,15 +406,12 @@ def contrasts_table(
     of_splits = 'The last column treats splits as independent and is too optimistic.'
     if v.independent:
         of_splits = 'Splits are independent here, so the corrected test is the paired t.'
-    return table(
-        'contrasts',
+    caption = (
         f'Comparisons declared in study.json, in {v.part} {v.title} per subject. {of_splits} '
-        'Student’s t is the paper’s own test (threshold 0.1).',
-        head,
-        rows,
-        C,
-        'No comparison was declared.',
+        'Student’s t is the paper’s own test (threshold 0.1).'
     )
+    rows = [row(c) for c in declared.itertuples()]
+    return table('contrasts', caption, head, rows, declared, 'No comparison was declared.')
 
 # %% ../../nbs/report/04_tables.ipynb #c017
 def owners(
@@ -505,71 +511,59 @@ def planned_sizes(
 ) -> tuple:
     """True differences worth planning for: those of the metric in this unit,
     otherwise 5, 10 and 20 % of the target-only arm's error"""
-    pure = [
-        s.mean
-        for k, s in v.scores.items()
-        if k[:2] == ('subject', v.metric)
-        and (v.arms[v.arms.arm == k[2]].group == 'target only').any()
+    known = dict(METRICS[v.metric].plan).get(score_unit(v.metric, v.unit))
+    if known:
+        return known
+    main, alone = ('subject', v.metric), v.arms[v.arms.group == 'target only'].arm
+    errors = [
+        v.scores[key].mean for key in v.scores if key[:2] == main and key[2] in set(alone)
     ]
-    return dict(METRICS[v.metric].plan).get(score_unit(v.metric, v.unit)) or tuple(
-        f * pure[0] for f in (0.05, 0.1, 0.2) if pure and np.isfinite(pure[0])
-    )
+    if not errors or not np.isfinite(errors[0]):
+        return ()
+    return tuple(part * errors[0] for part in (0.05, 0.1, 0.2))
 
 
 def planned_table(
     v: Basis,  # `Basis` of the study
 ):
     "Power of the declared comparisons now, and how large a study would have to be"
-    C, info, sizes = (
-        v.C[: len(v.study['contrasts'])],
-        {a.arm: a for a in v.arms.itertuples()},
-        planned_sizes(v),
-    )
-    p = planned(C, v.ratio, sizes) if sizes else pd.DataFrame(columns=list(planned(C[:0], 0)))
+    declared, sizes = v.C[: len(v.study['contrasts'])], planned_sizes(v)
+    plan = planned(declared, v.ratio, sizes)
+    d = decimals(sizes, 2)
 
     def many(x):
         return cell('never', sort=1e12, cls='num') if np.isposinf(x) else number_cell(x, 0)
 
-    rows = [
-        [
-            cell(
-                who(v.arms, c.arm, c.predictor),
-                f'minus {who(v.arms, c.reference, c.reference_predictor)}',
-                sort=i,
-                cls=colour(info[c.arm].group),
-            ),
-            number_cell(c.difference, decimals(sizes, 2)),
-            number_cell(c.sd, max(1, decimals(sizes, 2))),
+    def row(c):
+        return [
+            _pair_cell(v, c),
+            number_cell(c.difference, d),
+            number_cell(c.sd, max(1, d)),
             number_cell(c.n, 0),
             number_cell(c.power, 2),
             many(c.splits),
             many(c.subjects),
         ]
-        for i, c in enumerate(p.itertuples())
-    ]
-    u = score_unit(v.metric, v.unit)
+
+    unit = score_unit(v.metric, v.unit)
     head = [
         'Comparison',
-        with_unit('True difference', u) + '#',
-        with_unit('SD over splits', u) + '#',
+        with_unit('True difference', unit) + '#',
+        with_unit('SD over splits', unit) + '#',
         'Splits now#',
         'Power now#',
         'Splits for 80 %#',
         'Subjects for 80 %#',
     ]
-    return table(
-        'planned',
-        (
-            'The chance to find a true difference of a given size at 5 %, unadjusted, '
-            'with the spread that was observed; and the number of such splits, '
-            'or of test subjects for two trained predictors, that would find it in 80 % of '
-            'studies.'
-        ),
-        head,
-        rows,
-        p,
-        'No comparison has two finished splits.',
+    caption = (
+        'The chance to find a true difference of a given size at 5 %, unadjusted, '
+        'with the spread that was observed; and the number of such splits, '
+        'or of test subjects for two trained predictors, that would find it in 80 % of '
+        'studies.'
     )
+    rows = [row(c) for c in plan.itertuples()]
+    nothing = 'No comparison has two finished splits.'
+    return table('planned', caption, head, rows, plan, nothing)
 
 # %% ../../nbs/report/04_tables.ipynb #c023
 def probes_wide(
@@ -740,77 +734,73 @@ def label_cell(
     classes = classes_of(study)
     if not classes:
         return mean_sd(c['label_mean'], c['label_sd'], 1)
-    n = class_counts(c.get('labels') or [], classes)
-    lines = [f'{k} {n}' for k, n in zip(n, classes)]
-    return cell(
-        '',
-        '\n'.join(
-            lines[:most] + [f'and {len(lines) - most} more classes'] * (len(lines) > most)
-        ),
-        sort=n[-1] / max(sum(n), 1),
-        cls='num',
-    )
+    counts = class_counts(c.get('labels') or [], classes)
+    lines = [f'{number} {name}' for number, name in zip(counts, classes)]
+    if len(lines) > most:
+        lines[most:] = [f'and {len(lines) - most} more classes']
+    last = counts[-1] / max(sum(counts), 1)
+    return cell('', '\n'.join(lines), sort=last, cls='num')
 
 
+def _role(study, name):
+    if name == study['target']:
+        return 'target'
+    return 'source' if name in study['sources'] else 'other'
+
+
+def _size_cell(size):
+    if not size:
+        return cell('–', sort='')
+    height, width = size
+    return cell(f'{height}×{width}', sort=height)
+
+
+def _window_cell(c):
+    if not c.get('window'):
+        return cell('fitted on training images')
+    low, high = c['window']
+    return cell(f"{low:g} to {high:g} {c['unit']}".replace('-', '−'))
+
+# %% ../../nbs/report/04_tables.ipynb #n606
 def cohorts_table(
     study,  # Content of `study.json`
 ):
     "The cohorts for readers: Table 1 of the paper"
-    rows, flat, ours = [], [], not strangers(study)
-    for n, c in study['cohorts'].items():
-        w, role, size = (
-            c.get('window'),
-            'target'
-            if n == study['target']
-            else 'source'
-            if n in study['sources']
-            else 'other',
-            c.get('size'),
-        )
-        rows.append(
-            [
-                cell(c['modality'], f'{n}, {role}'),
-                cell('phantom' if c['phantom'] else 'scans'),
-                number_cell(c['n_subjects'], 0),
-                number_cell(c['n_slices'], 0),
-                cell(f'{size[0]}×{size[1]}' if size else '–', sort=size[0] if size else ''),
-                label_cell(study, c),
-                cell(
-                    f"{w[0]:g} to {w[1]:g} {c['unit']}".replace('-', '−')
-                    if w
-                    else 'fitted on training images'
-                ),
-                cell(c['fingerprint'], cls='code'),
-                *(cell(PAPER_COUNTS.get(c['dataset'], '–'), cls='text') for _ in range(ours)),
-                cell(c.get('notes') or '–', cls='text'),
-            ]
-        )
-        flat.append({'cohort': n, 'role': role} | {k: v for k, v in c.items() if k != 'labels'})
-    t = study['cohorts'][study['target']]
-    head = [
-        'Cohort',
-        'Kind',
-        'Subjects#',
-        'Slices#',
-        'Pixels#',
-        f"Subjects by {t['label_name']}#"
-        if classes_of(study)
-        else with_unit(f"Mean {t['label_name']}", t['label_unit']) + '#',
-        'Window',
-        'Fingerprint',
-        *['Paper'] * ours,
-        'Notes',
-    ]
-    return table(
-        'cohorts',
-        (
-            'Table 1 of the paper: the cohorts, as the study declares them. '
-            'The fingerprint is a hash of images, subjects and labels.'
-        ),
-        head,
-        rows,
-        pd.DataFrame(flat),
+    beside_paper = not strangers(study)
+
+    def row(name, c):
+        counted = cell(PAPER_COUNTS.get(c['dataset'], '–'), cls='text')
+        return [
+            cell(c['modality'], f'{name}, {_role(study, name)}'),
+            cell('phantom' if c['phantom'] else 'scans'),
+            number_cell(c['n_subjects'], 0),
+            number_cell(c['n_slices'], 0),
+            _size_cell(c.get('size')),
+            label_cell(study, c),
+            _window_cell(c),
+            cell(c['fingerprint'], cls='code'),
+            *[counted] * beside_paper,
+            cell(c.get('notes') or '–', cls='text'),
+        ]
+
+    def facts(name, c):
+        told = {k: v for k, v in c.items() if k != 'labels'}
+        return dict(cohort=name, role=_role(study, name)) | told
+
+    target = study['cohorts'][study['target']]
+    label = with_unit(f"Mean {target['label_name']}", target['label_unit'])
+    if classes_of(study):
+        label = f"Subjects by {target['label_name']}"
+    head = ['Cohort', 'Kind', 'Subjects#', 'Slices#', 'Pixels#', f'{label}#']
+    head += ['Window', 'Fingerprint', *['Paper'] * beside_paper, 'Notes']
+    caption = (
+        'Table 1 of the paper: the cohorts, as the study declares them. '
+        'The fingerprint is a hash of images, subjects and labels.'
     )
+    cohorts = study['cohorts'].items()
+    rows = [row(name, c) for name, c in cohorts]
+    numbers = pd.DataFrame([facts(name, c) for name, c in cohorts])
+    return table('cohorts', caption, head, rows, numbers)
 
 # %% ../../nbs/report/04_tables.ipynb #c029
 def executed(
@@ -921,7 +911,7 @@ def _json(s):
         v = s
     return v if isinstance(v, dict) else dict(text=v)
 
-
+# %% ../../nbs/report/04_tables.ipynb #n599
 def provenance_notes(
     runs,  # Table `runs`
 ):

@@ -667,7 +667,7 @@ def question(
         return f"How well are {predicted} of {t['modality']} predicted without a single label of {t['modality']}?"
     return f"Do translated {' and '.join(names)} images help to predict {predicted} from {t['modality']}?"
 
-
+# %% ../../nbs/report/03_words.ipynb #n589
 PARTS = ('training', 'validation', 'test')
 
 

@@ -259,7 +259,7 @@ class Translated:
             some(self.held),
         )
 
-
+# %% ../../nbs/study/05_evaluate.ipynb #n591
 MOST = 2000  # slices of a source that are translated to be looked at
 
 
@@ -543,7 +543,7 @@ def _set_probe(run, slices, add):
         error = np.mean((judged(run, real) - known) ** 2)
         add('judge', data.judge.about, len(real), mse=error)
 
-
+# %% ../../nbs/study/05_evaluate.ipynb #n595
 def _hidden_label_probe(run, slices, add):
     "Whether a fresh predictor reads the label from translations whose brain is masked"
     known = [t for t in slices.values() if t.regions is not None]

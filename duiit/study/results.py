@@ -602,7 +602,7 @@ def _squared(df):
 def _absolute(df):
     return (df.prediction - df.label).abs()
 
-
+# %% ../../nbs/study/02_results.ipynb #n598
 def confusions_of(
     df,  # Rows with pixel counts: `n01` are of class 0 and were taken for 1
 ) -> np.ndarray:  # `(N, K, K)`: true class, class found

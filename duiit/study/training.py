@@ -431,7 +431,7 @@ def _refit(stage, run, sets, number):
     place[name] = task.net
     return losses
 
-
+# %% ../../nbs/study/04_training.ipynb #n592
 def make_task(
     kind: str,  # Key of `TASKS`
     predictor: dict,  # Arguments of `make_predictor`
