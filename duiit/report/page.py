@@ -10,6 +10,7 @@ __all__ = ['WRITTEN', 'within', 'cases', 'gallery_pages', 'pair_pages', 'blanked
 # %% ../../nbs/report/08_page.ipynb #c002
 import json
 from importlib import resources
+from operator import itemgetter
 from pathlib import Path
 import numpy as np, pandas as pd
 from .. import __version__
@@ -121,6 +122,24 @@ def cases(
     return [np.flatnonzero(of_kind & (g['origin'] == o))[:each].tolist() for o in origins]
 
 
+def _cases_of(v, arms, each):
+    "(turn, kind, arm, gallery, index) of the cases to show, and a page without strips for each training"
+    galleries, items, pages = v.t['galleries'], [], {}
+    for a in owners(arms).itertuples():
+        own = galleries[galleries.arm == a.arm]
+        if not len(own):
+            continue
+        first = own.loc[own.split.idxmin()]
+        pictures = read_gallery(first.path)
+        also = f' The same translations serve {a.also[5:]}.' if a.also else ''
+        caption = f'Split {first.split}, held-out subjects.{also}'
+        pages[a.arm] = dict(title=who(v.arms, a.arm), caption=caption, strips=[])
+        for kind in ('fixed', 'worst'):
+            for per_origin in cases(pictures, kind, each):
+                items += [(k, kind, a.arm, pictures, i) for k, i in enumerate(per_origin)]
+    return items, pages
+
+
 def gallery_pages(
     v: Basis,  # `Basis` of the study
     arms,  # The part of table `arms` to show
@@ -130,38 +149,55 @@ def gallery_pages(
     "A page per training that translates"
     from markupsafe import Markup
 
-    G, items, pages = v.t['galleries'], [], {}
-    for a in owners(arms).itertuples():
-        g = G[G.arm == a.arm]
-        if not len(g):
-            continue
-        first = g.loc[g.split.idxmin()]
-        pics = read_gallery(first.path)
-        pages[a.arm] = dict(
-            title=who(v.arms, a.arm),
-            caption=f'Split {first.split}, held-out subjects.'
-            + (f' The same translations serve {a.also[5:]}.' if a.also else ''),
-            strips=[],
-        )
-        for kind in ('fixed', 'worst'):
-            for per_origin in cases(pics, kind, each):
-                items += [(turn, kind, a.arm, pics, i) for turn, i in enumerate(per_origin)]
-    items.sort(
-        key=lambda x: (x[0], x[1])
-    )  # the first fixed case of every training, then the first worst one, then the second ones; sorting is stable
-    html = [
-        (
-            arm,
-            strip(pics, i, v.target, v.study['cohorts'].get(str(pics['origin'][i]))),
-            kind == 'worst',
-        )
-        for _, kind, arm, pics, i in items
-    ]
-    for arm, h, worst in sorted(within(html, budget), key=lambda x: x[2]):
-        pages[arm]['strips'].append(dict(worst=worst, html=Markup(h)))
+    items, pages = _cases_of(v, arms, each)
+    # the first fixed case of every training, then the first worst one, then the second ones
+    items.sort(key=itemgetter(0, 1))
+
+    def drawn(kind, arm, pictures, i):
+        source = v.study['cohorts'].get(str(pictures['origin'][i]))
+        return arm, strip(pictures, i, v.target, source), kind == 'worst'
+
+    strips = within([drawn(*item[1:]) for item in items], budget)
+    for arm, html, worst in sorted(strips, key=itemgetter(2)):
+        pages[arm]['strips'].append(dict(worst=worst, html=Markup(html)))
     return list(pages.values())
 
 # %% ../../nbs/report/08_page.ipynb #c006
+def _both_ways(v):
+    "(DUIIT arm, CycleGAN arm) of every choice of sources that has both"
+    main = v.arms[v.arms.set == 'main']
+    guided = main[main.group == 'DUIIT']
+    alone = main[main.group == 'CycleGAN']
+    pairs = []
+    for ours in guided.itertuples():
+        twins = alone[alone.sources == ours.sources]
+        pairs += [(ours, twin) for twin in twins.itertuples()]
+    return pairs
+
+
+def _strips(v, ours, twin):
+    "A split that both arms have, or `None`, and a strip for every slice that both translated"
+    galleries = v.t['galleries']
+    of_twin, of_ours = (galleries[galleries.arm == a.arm] for a in (twin, ours))
+    of_twin, of_ours = (some.set_index('split').path for some in (of_twin, of_ours))
+    both = sorted(set(of_twin.index) & set(of_ours.index))
+    if not both:
+        return None, []
+    split, names = both[0], (twin.title, ours.title)
+    g, h = read_gallery(of_twin[split]), read_gallery(of_ours[split])
+
+    def shown(i, j):
+        source = v.study['cohorts'].get(str(g['origin'][i]))
+        return beside(g, i, h, j, names, v.target, source)
+
+    return split, [shown(i, j) for i, j in matched(g, h)]
+
+
+def _range_words(first, last, count):
+    cases = f'cases {first} to {last}' if first < last else f'case {first}'
+    return f'{cases} of {count}'
+
+
 def pair_pages(
     v: Basis,  # `Basis` of the study
     each: int = 2,  # Cases on a page
@@ -170,55 +206,22 @@ def pair_pages(
     "Figure 3 of the paper: CycleGAN beside DUIIT on the same slices, for every choice of sources that has both"
     from markupsafe import Markup
 
-    G, out = v.t['galleries'], []
-    main = v.arms[v.arms.set == 'main']
-    pools = [
-        (m, c)
-        for m in main[main.group == 'DUIIT'].itertuples()
-        for c in main[(main.group == 'CycleGAN') & (main.sources == m.sources)].itertuples()
-    ]
-    for m, c in pools:
-        a, b = (G[G.arm == x.arm].set_index('split').path for x in (c, m))
-        both = sorted(set(a.index) & set(b.index))
-        if not both:
-            continue
-        g, h = read_gallery(a[both[0]]), read_gallery(b[both[0]])
-        items = [
-            (
-                '',
-                beside(
-                    g,
-                    i,
-                    h,
-                    j,
-                    (c.title, m.title),
-                    v.target,
-                    v.study['cohorts'].get(str(g['origin'][i])),
-                ),
-            )
-            for i, j in matched(g, h)
-        ]
-        kept = within(items, budget // len(pools))
-        left = (
-            f' {len(items) - len(kept)} more are left out to keep the page small.'
-            if len(kept) < len(items)
-            else ''
-        )
+    pages, pairs = [], _both_ways(v)
+    for ours, twin in pairs:
+        split, strips = _strips(v, ours, twin)
+        kept = within([('', html) for html in strips], budget // len(pairs))
+        lost = len(strips) - len(kept)
+        left = f' {lost} more are left out to keep the page small.' if lost else ''
         for k in range(0, len(kept), each):
-            out.append(
-                dict(
-                    title=f'{c.title} beside {m.title}, '
-                    + (
-                        f'cases {k + 1} to {min(k + each, len(kept))}'
-                        if k + 1 < min(k + each, len(kept))
-                        else f'case {k + 1}'
-                    )
-                    + f' of {len(kept)}',
-                    caption=f'Split {both[0]}, held-out subjects.{left}',
-                    strips=[dict(worst=False, html=Markup(x)) for _, x in kept[k : k + each]],
-                )
+            here = kept[k : k + each]
+            cases = _range_words(k + 1, k + len(here), len(kept))
+            page = dict(
+                title=f'{twin.title} beside {ours.title}, {cases}',
+                caption=f'Split {split}, held-out subjects.{left}',
+                strips=[dict(worst=False, html=Markup(html)) for _, html in here],
             )
-    return out
+            pages.append(page)
+    return pages
 
 # %% ../../nbs/report/08_page.ipynb #c008
 def blanked(

@@ -650,66 +650,56 @@ def confused(
     )
 
 # %% ../../nbs/report/04_tables.ipynb #c024
+def _known_probes(v):
+    "{probe: (heading of each score, caption, function of a row that ends it in words)}"
+    name, unit, target = v.label[0], squared(v.unit), v.target['modality']
+
+    def mse(what):
+        return with_unit(what, unit)
+
+    hidden = dict(
+        mse=mse('MSE on translations'),
+        mse_true=mse(f'MSE on true {target}'),
+        constant=mse('MSE of a constant'),
+    )
+    is_hidden = (
+        f'Is the {name} written into the image? A predictor’s error on translations '
+        'without their anatomy; an error clearly below that on true images that are '
+        f'masked alike means that the translator hides the {name} in the image.'
+    )
+    is_confused = 'Does domain adaptation (DANN) confuse the domains?'
+    of_judge = (
+        f'The judge’s own error on real {target} that it was not trained on: '
+        'readings of translations cannot be expected to be better.'
+    )
+    return {
+        'label outside the brain': (hidden, is_hidden, None),
+        'domain': (dict(accuracy='Accuracy'), is_confused, confused),
+        'judge': (dict(mse=mse('MSE')), of_judge, None),
+    }
+
+
+# squared errors of a label that is a number
+_number_probes = {'label outside the brain', 'judge'}
+
+
 def probe_tables(
     v: Basis,  # `Basis` of the study
 ) -> list:
     "Label writing, the judge's own error, DANN's domain classifier, and whatever else runs have probed"
-    name, u, T = v.label[0], squared(v.unit), v.target['modality']
+    probes, known = v.t['probes'], _known_probes(v)
 
-    def mse(what):
-        return with_unit(what, u)
+    def shown(probe):
+        if probe in known:
+            return probes_wide(v, probe, *known[probe])
+        here = probes[probes.probe == probe]
+        if here.about.nunique() > 1:
+            return probe_rows(v, probe)
+        headings = {metric: metric for metric in here.metric}
+        return probes_wide(v, probe, headings, f'{capital(probe)}.')
 
-    known = {
-        'label outside the brain': lambda p: probes_wide(
-            v,
-            p,
-            dict(
-                mse=mse('MSE on translations'),
-                mse_true=mse(f'MSE on true {T}'),
-                constant=mse('MSE of a constant'),
-            ),
-            (
-                f'Is the {name} written into the image? A predictor’s error on translations '
-                'without their anatomy; an error clearly below that on true images that are '
-                f'masked alike means that the translator hides the {name} in the image.'
-            ),
-        ),
-        'domain': lambda p: probes_wide(
-            v,
-            p,
-            dict(accuracy='Accuracy'),
-            'Does domain adaptation (DANN) confuse the domains?',
-            confused,
-        ),
-        'judge': lambda p: probes_wide(
-            v,
-            p,
-            dict(mse=mse('MSE')),
-            (
-                f'The judge’s own error on real {T} that it was not trained on: '
-                'readings of translations cannot be expected to be better.'
-            ),
-        ),
-    }
-
-    def other(p):
-        q = v.t['probes'][v.t['probes'].probe == p]
-        return (
-            probes_wide(
-                v, p, {m: m for m in dict.fromkeys(q.metric)}, f'{p[:1].upper() + p[1:]}.'
-            )
-            if q.about.nunique() < 2
-            else probe_rows(v, p)
-        )
-
-    left = {'features'} | (set() if v.kind == 'number' else _number_probes)
-    return [known.get(p, other)(p) for p in dict.fromkeys(v.t['probes'].probe) if p not in left]
-
-
-_number_probes = {
-    'label outside the brain',
-    'judge',
-}  # squared errors of a label that is a number
+    left = {'features'} if v.kind == 'number' else {'features'} | _number_probes
+    return [shown(probe) for probe in dict.fromkeys(probes.probe) if probe not in left]
 
 
 def left_words(
@@ -981,58 +971,58 @@ def _worst_masks(v, arms, w):
     )
 
 # %% ../../nbs/report/04_tables.ipynb #n544
+def _worst_heads(v):
+    "Headings of the columns on a label that is a number or a class"
+    name, unit = v.label
+    if v.classes:
+        return [
+            f'True {name}',
+            f'Predicted {name}',
+            'Probability of the true class#',
+            'Cross-entropy (nats)#',
+            'Mean cross-entropy of all arms (nats)#',
+        ]
+    columns = (f'True {name}', f'Predicted {name}', 'Error', 'Mean absolute error of all arms')
+    return [with_unit(column, unit) + '#' for column in columns]
+
+
+def _read_as(v, r):
+    "Cells: the label, and what was predicted instead"
+    if not v.classes:
+        return [number_cell(r.label, 1), number_cell(r.prediction, 1)]
+    true, predicted = int(r.label), int(r.prediction)
+    chance = getattr(r, f'p{true}')
+    return [cell(v.classes[true]), cell(v.classes[predicted]), number_cell(chance, 3)]
+
+
 def worst_table(
     v: Basis,  # `Basis` of the study
     arms,  # Table `arms`
 ):
     "The worst subjects for readers"
-    w, rows = (worst_subjects(v.t['predictions'][v.t['predictions'].arm.isin(arms.arm)]), [])
+    predictions = v.t['predictions']
+    worst = worst_subjects(predictions[predictions.arm.isin(arms.arm)])
     if v.masks:
-        return _worst_masks(v, arms, w)
-    d, (n, u), names = decimals(w['size']), v.label, v.classes
-    said = (
-        (
-            lambda r: [
-                cell(names[int(r.label)]),
-                cell(names[int(r.prediction)]),
-                number_cell(getattr(r, f'p{int(r.label)}'), 3),
-            ]
-        )
-        if names
-        else (lambda r: [number_cell(r.label, 1), number_cell(r.prediction, 1)])
-    )
+        return _worst_masks(v, arms, worst)
+    d = decimals(worst['size'])
+
+    def row(a, p, r):
+        return [
+            arm_cell(a, p),
+            cell(r.subject, cls='code'),
+            number_cell(r.split, 0),
+            *_read_as(v, r),
+            number_cell(r.error, d, sign=not v.classes),
+            number_cell(r.all_arms, d),
+        ]
+
+    rows = []
     for a, p in rows_of(arms):
-        for r in w[(w.arm == a.arm) & (w.predictor == p)].itertuples():
-            rows.append(
-                [
-                    arm_cell(a, p),
-                    cell(r.subject, cls='code'),
-                    number_cell(r.split, 0),
-                    *said(r),
-                    number_cell(r.error, d, sign=not names),
-                    number_cell(r.all_arms, d),
-                ]
-            )
-    head = (
-        [
-            f'True {n}',
-            f'Predicted {n}',
-            'Probability of the true class#',
-            'Cross-entropy (nats)#',
-            'Mean cross-entropy of all arms (nats)#',
-        ]
-        if names
-        else [
-            with_unit(f'True {n}', u) + '#',
-            with_unit(f'Predicted {n}', u) + '#',
-            with_unit('Error', u) + '#',
-            with_unit('Mean absolute error of all arms', u) + '#',
-        ]
-    )
-    head = ['Arm', 'Subject', 'Split#', *head]
-    return table(
-        'worst', 'The three subjects that each arm reads worst, over all splits.', head, rows, w
-    )
+        of_arm = worst[(worst.arm == a.arm) & (worst.predictor == p)]
+        rows += [row(a, p, r) for r in of_arm.itertuples()]
+    head = ['Arm', 'Subject', 'Split#', *_worst_heads(v)]
+    caption = 'The three subjects that each arm reads worst, over all splits.'
+    return table('worst', caption, head, rows, worst)
 
 # %% ../../nbs/report/04_tables.ipynb #n402
 def _confused_with(counts, names):
