@@ -2,6 +2,7 @@
 #   make study [STUDY=name|file.yaml] [PRESET=name]   set up, run a study, say where its report is
 #   make study COHORTS=folder                         all arms on your own cohorts: ct/ is the target, every other folder a source
 #   make study PRESET=full                            all 10 splits and the controls; resumes what is there
+#   make study STUDY=guidance SPLITS=4                fewer splits, or more: what is finished stays
 #   make study-real                                   the same on a few real scans, fetched first
 #   make test                                         set up, run every notebook as a test and the repository checks
 #   make reference [STUDY=name]                       copy a phantom study's tables and a few pictures to reports/reference
@@ -16,8 +17,10 @@ COHORTS ?=
 # the name goes through the environment, as it was written: a shell, YAML or make itself would read some names as something else
 override STUDY := $(or $(value STUDY),$(if $(value COHORTS),$(value COHORTS)/),phantom)
 override PRESET := $(value PRESET)
+override SPLITS := $(value SPLITS)
 export DUIIT_STUDY := $(value STUDY)
 export DUIIT_PRESET := $(value PRESET)
+export DUIIT_SPLITS := $(value SPLITS)
 CORES ?= 2
 # runs at a time: as many as cores, or PER_GPU on each GPU where there are any
 PER_GPU ?= 1
@@ -42,7 +45,7 @@ help: ; @sed -n 's/^#  //p' Makefile
 
 # what is there goes on where it stopped; one study at a time
 study: .venv/ready
-	@duiit study $(if $(PRESET),--preset "$$DUIIT_PRESET") --jobs $(JOBS) --per_gpu $(PER_GPU) -- "$$DUIIT_STUDY"
+	@duiit study $(if $(PRESET),--preset "$$DUIIT_PRESET") $(if $(SPLITS),--splits "$$DUIIT_SPLITS") --jobs $(JOBS) --per_gpu $(PER_GPU) -- "$$DUIIT_STUDY"
 
 study-real: .venv/ready
 	@python data/fetch_real.py data/raw/real

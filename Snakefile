@@ -13,11 +13,13 @@ def one_line(mistake): sys.exit(f'duiit: {mistake}')
 SPEC = config.get('study') or os.environ.get('DUIIT_STUDY') or 'phantom'
 if not isinstance(SPEC, str): one_line(f"--config study={SPEC!r}: the engine does not read this as text. Name the study in the environment instead: DUIIT_STUDY='...' snakemake ...")
 PRESET = config.get('preset') or os.environ.get('DUIIT_PRESET') or ''
+SPLITS = int(config.get('splits') or os.environ.get('DUIIT_SPLITS') or 0) # 0: those of the study
 ENGINE = Path(workflow.basedir) # this file, the profiles and the notebooks lie together, in a checkout or in the package
 PER_GPU = int(config.get('per_gpu', 1)) # runs that share a GPU
-ASK = ['--preset', PRESET] if PRESET else []
+ASK = (['--preset', PRESET] if PRESET else []) + (['--splits', str(SPLITS)] if SPLITS else [])
+TOLD = (f'-r preset {PRESET} ' if PRESET else '') + (f'-p splits {SPLITS} ' if SPLITS else '')
 
-try: STUDY = load_study(SPEC, preset=PRESET or None)
+try: STUDY = load_study(SPEC, preset=PRESET or None, splits=SPLITS or None)
 except InputError as e: one_line(e)
 HERE = f'reports/{STUDY.name}'
 PAGES = notebooks_of(STUDY)
@@ -43,18 +45,18 @@ rule run:
     output: f'{HERE}/notebooks/{{run}}-split{{k}}.ipynb'
     log: f'{HERE}/logs/{{run}}-split{{k}}.ipynb'
     wildcard_constraints: run='|'.join(re.escape(n) for n in PAGES if n!='short') or '-'
-    params: arms=lambda w: w.run, preset=f'-r preset {PRESET}' if PRESET else ''
+    params: arms=lambda w: w.run
     resources: gpu=1
     shell:
         'duiit slot --per-gpu {PER_GPU} papermill {input.nb:q} {log:q} --no-progress-bar --log-level ERROR -r study {SPEC:q} -r arm {params.arms:q} -p split {wildcards.k} '
-        '{params.preset} -r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
+        '{TOLD}-r reports reports > {log:q}.txt 2>&1 || {{ tail -n 25 {log:q}.txt >&2; exit 1; }}; cp {log:q} {output:q}'
 
 use rule run as short with:
     output: f'{HERE}/notebooks/short-split{{k}}.ipynb'
     log: f'{HERE}/logs/short-split{{k}}.ipynb'
     wildcard_constraints: run='-'
     priority: 1 # the longest notebooks first: the others fill the gap at the end
-    params: arms=','.join(PAGES.get('short', ())), preset=f'-r preset {PRESET}' if PRESET else ''
+    params: arms=','.join(PAGES.get('short', ()))
 
 rule report:
     input: NOTEBOOKS, f'{HERE}/study.json', CODE, nb=ENGINE/'nbs/papermill/report.ipynb'

@@ -111,11 +111,12 @@ def cohorts(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
     preset: str = None,  # Another preset than the study's
+    splits: int = None,  # Another number of splits than the study's
 ):
     "Make the study's cohorts where they are missing, check them, and write the study's declaration"
     from duiit.study.declare import declare, make_cohorts
 
-    s = load_study(study, preset=preset)
+    s = load_study(study, preset=preset, splits=splits)
     declared_contrasts(s)  # what cannot be asked is said before hours of work
     claim(study, Path(reports) / s.name)
     make_cohorts(s)
@@ -178,13 +179,14 @@ def run(
     split: int = 0,  # Number of the split
     reports: str = 'reports',  # Folder of all studies' results
     preset: str = None,  # Another preset than the study's
+    splits: int = None,  # Another number of splits than the study's
     device: str = None,  # cpu or cuda; by default the GPU where there is one
 ):
     "Train one arm on one split and write its tables"
     from duiit.study.declare import make_cohorts
     from duiit.study.runs import fit
 
-    s = load_study(study, preset=preset)
+    s = load_study(study, preset=preset, splits=splits)
     check_in('arm', arm, arms_of(s))
     claim(study, Path(reports) / s.name)
     make_cohorts(s)
@@ -446,12 +448,13 @@ def cost(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
     preset: str = None,  # Another preset than the study's, or `full`
+    splits: int = None,  # Another number of splits than the study's
     jobs: int = 2,  # Runs at a time
 ):
     "Say what a study will take on this machine, and what it can find, before it starts"
     from duiit.models.predictor import default_device
 
-    asked, device = load_study(study, preset=preset), default_device()
+    asked, device = load_study(study, preset=preset, splits=splits), default_device()
     declared = read_json(Path(reports) / asked.name / 'study.json')
     seconds, steps = forecast(asked, declared['cohorts'], device)
     arms, runs, splits = arms_of(asked), runs_of(asked), asked.splits
@@ -475,11 +478,12 @@ def progress(
     study: str,  # Name of a study or a YAML file
     reports: str = 'reports',  # Folder of all studies' results
     preset: str = None,  # Another preset than the study's
+    splits: int = None,  # Another number of splits than the study's
     jobs: int = 2,  # Runs at a time
     follow: bool = False,  # Go on until stopped: a live line in a terminal, else a line every half minute
 ):
     "Say how many runs are done, failed, stale and left, about how long the rest takes, and where the report is"
-    asked = load_study(study, preset=preset)
+    asked = load_study(study, preset=preset, splits=splits)
     if follow:
         watch(asked, reports, jobs, threading.Event())
     print(told_progress(asked, reports, jobs), flush=True)
@@ -599,7 +603,7 @@ def _alone(folder):
     return lock
 
 
-def _snakemake(*options, name, preset, lock, forks, **pipes):
+def _snakemake(*options, name, preset, splits, lock, forks, **pipes):
     "The engine at work on a study"
     import subprocess
 
@@ -609,6 +613,7 @@ def _snakemake(*options, name, preset, lock, forks, **pipes):
     environment = os.environ | dict(
         DUIIT_STUDY=name,
         DUIIT_PRESET=preset or '',
+        DUIIT_SPLITS=str(splits or ''),
         PATH=tools + os.pathsep + os.environ.get('PATH', ''),
         TQDM_DISABLE='1',
     )
@@ -632,6 +637,7 @@ def study(
         'Name of a study, a YAML or Python file, or a folder of cohorts', nargs='?', opt=False
     ) = 'phantom',
     preset: str = None,  # Another preset than the study's; full: all its splits and the controls
+    splits: int = None,  # Another number of splits than the study's; what is finished stays
     jobs: int = None,  # Runs at a time; by default one a GPU, or one a core
     per_gpu: int = 1,  # Runs that share a GPU
 ):
@@ -641,22 +647,23 @@ def study(
 
     # two runs of one thread are faster than one run of two, and their last bits differ
     os.environ.setdefault('OMP_NUM_THREADS', '1')
-    asked = load_study(name, preset=preset)
+    about = dict(preset=preset, splits=splits)
+    asked = load_study(name, **about)
     jobs = workers(jobs, per_gpu)
     with _alone('.') as lock, forking([lock.fileno()]) as forks:
-        cohorts(name, preset=preset)
-        cost(name, preset=preset, jobs=jobs)
+        cohorts(name, **about)
+        cost(name, **about, jobs=jobs)
         sys.stdout.flush()
-        about = dict(name=name, preset=preset, lock=lock, forks=forks)
+        at_work = about | dict(name=name, lock=lock, forks=forks)
         if any(Path('.snakemake/locks').glob('*')):  # of an engine that was killed
             quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            _waited(_snakemake('--unlock', **about, **quiet))
+            _waited(_snakemake('--unlock', **at_work, **quiet))
         stop = threading.Event()
         teller = threading.Thread(target=watch, args=(asked, 'reports', jobs, stop))
         teller.start()
         cores = ['--cores', jobs, '--resources', f'gpu={jobs}']
         config = ['--config', 'declared=yes', f'per_gpu={per_gpu}']
-        status = _waited(_snakemake(*cores, *config, '--quiet', 'all', **about))
+        status = _waited(_snakemake(*cores, *config, '--quiet', 'all', **at_work))
         stop.set()
         teller.join()
         print()
@@ -667,7 +674,7 @@ def study(
             )
             report(name)
             sys.exit(1)
-        progress(name, preset=preset, jobs=jobs)
+        progress(name, **about, jobs=jobs)
 
 # %% ../nbs/91_cli.ipynb #c016
 def sweep(

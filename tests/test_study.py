@@ -1,7 +1,7 @@
-"""From raw downloads to a report, twice, and once more with corrected labels.
+"""From raw downloads to a report, twice, and once more with corrected labels and a second split.
 
 The same files, study, environment and seeds give the same bytes in two fresh copies of the checkout. After a label was
-corrected, the runs that read it are trained again, and no other. About three minutes: five kernels and two engines a copy."""
+corrected, the runs that read it are trained again, and no other; a split more leaves the first as it was."""
 
 import os, subprocess, sys
 from pathlib import Path
@@ -41,8 +41,8 @@ def run(folder, *command):
     return r.stdout
 
 
-def study(folder):
-    return run(folder, 'make', 'study', f'STUDY={FILE}')
+def study(folder, *more):
+    return run(folder, 'make', 'study', f'STUDY={FILE}', *more)
 
 
 def runs(folder):
@@ -104,11 +104,13 @@ def test_raw_files_to_report_twice_and_with_corrected_labels(tmp_path):
     here = folders[0]
     before = runs(here).set_index('arm')
     relabel(here / 'data' / 'cohorts' / 'tiny' / 'mri' / 'cohort.csv')
-    assert '1 stale' in study(here)
-    after = runs(here).set_index('arm')
+    assert '1 stale' in study(here, 'SPLITS=2')
+    after = runs(here)
     assert set(after.status) == {'done'}
-    again = after.started != before.started
+    assert after.split.tolist() == [0, 1, 0, 1]
+    first = after[after.split == 0].set_index('arm')
+    again = first.started != before.started
     assert again.to_dict() == {'pure-ct': False, 'mix-ct-mri-pet': True}
     page = (here / REPORT / 'index.html').read_text()
-    assert '2 of 2 runs are finished' in page
+    assert '4 of 4 runs are finished' in page
     assert 'than the study has now' not in page

@@ -17,6 +17,7 @@ from .. import __version__
 from ..core import atomic, InputError, write_text
 from duiit.study.results import (
     collect,
+    looked,
     masks_of_run,
     read_gallery,
     read_masks,
@@ -57,6 +58,7 @@ from duiit.report.words import (
     figure,
     kind_words,
     leak_words,
+    look_words,
     num,
     phantom_words,
     question,
@@ -431,6 +433,12 @@ def curve_figures(
         )
 
 # %% ../../nbs/report/08_page.ipynb #c014
+def _compared_splits(v):
+    "How many splits the declared comparisons have, 0 without a comparison"
+    numbers = v.C.n[: len(v.study['contrasts'])]
+    return int(numbers.max()) if len(numbers) else 0
+
+
 def _head(v: Basis):
     "The page's top: question, answer, warnings, first table"
     study, C, mark, top = (
@@ -440,6 +448,7 @@ def _head(v: Basis):
         headline(v),
     )
     result, faces = answer(C, v.arms, study['contrasts'], v.unit, v.part), face_words(v)
+    again = look_words(v.t.get('looks', ()), _compared_splits(v))
     return dict(
         name=study['name'],
         preset=study['preset'],
@@ -452,7 +461,7 @@ def _head(v: Basis):
         leak_text=mark[1],
         phantom=phantom_words(study),
         scored=scored_words(study),
-        warnings=study['warnings'] + [faces[0]] * faces[1],
+        warnings=study['warnings'] + [faces[0]] * faces[1] + [again] * bool(again),
         faces=faces,
         done_text=done_words(v.t['runs']),
         missing=missing_table(v.t['runs'], v.arms, v.t['folder']),
@@ -664,6 +673,7 @@ def write_report(
     folder = Path(folder)
     found = collect(folder)
     v = basis(found)
+    found['looks'] = looked(folder, _compared_splits(v))
     view, derived = context(v)
     kept = {name: found[name] for name in WRITTEN}
     write_tables(kept | derived, folder / 'tables')

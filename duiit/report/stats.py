@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MARGIN', 'MOST', 'from_summary', 'resampled_mean', 'compare', 'ratio_of', 'power', 'needed', 'subjects_needed',
-           'findable', 'subject_errors', 'paired_errors', 'bootstrap', 'split_ratio', 'per_split', 'summarise', 'holm',
-           'contrasts', 'planned']
+           'findable', 'fooled', 'subject_errors', 'paired_errors', 'bootstrap', 'split_ratio', 'per_split',
+           'summarise', 'holm', 'contrasts', 'planned']
 
 # %% ../../nbs/report/01_stats.ipynb #c002
 import gc
@@ -234,6 +234,22 @@ def findable(
     while missing(far) < 0:
         far *= 2
     return float(brentq(missing, 0.0, far))
+
+# %% ../../nbs/report/01_stats.ipynb #n612
+def fooled(
+    looks,  # Numbers of splits at which p was read, each 2 or more
+    level: float = 0.05,  # Of the test at each look
+    studies: int = 20_000,  # Simulated ones, of two equal arms
+) -> float:
+    "How often at least one look finds a difference where there is none; of independent splits"
+    chance = np.random.default_rng(0)
+    differences = chance.normal(size=(studies, max(looks)))
+    found = np.zeros(studies, bool)
+    for number in looks:
+        seen = differences[:, :number]
+        t = np.sqrt(number) * seen.mean(1) / seen.std(1, ddof=1)
+        found |= np.abs(t) > st.t.isf(level / 2, number - 1)
+    return float(found.mean())
 
 # %% ../../nbs/report/01_stats.ipynb #c043
 def subject_errors(

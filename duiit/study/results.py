@@ -7,7 +7,8 @@ __all__ = ['TABLES', 'MASKED', 'METRICS', 'ERRORS', 'Schema', 'class_columns', '
            'write_table', 'read_table', 'check_gallery', 'write_gallery', 'read_gallery', 'write_masks', 'read_masks',
            'is_done', 'write_run', 'write_failure', 'read_run', 'ident_of', 'is_stale', 'is_current', 'due', 'Metric',
            'classes_of', 'masks_of', 'kind_of', 'metrics_of', 'primary', 'primary_in', 'subject_means', 'surprise',
-           'confusions_of', 'dice_of', 'iou_of', 'auroc', 'metrics', 'study_arms', 'collect', 'masks_of_run', 'keep']
+           'confusions_of', 'dice_of', 'iou_of', 'auroc', 'metrics', 'study_arms', 'collect', 'looked', 'masks_of_run',
+           'keep']
 
 # %% ../../nbs/study/02_results.ipynb #c002
 import json, re, shutil
@@ -873,6 +874,24 @@ def _decode(row):
     "The run's row with `cohorts` as a mapping, whether stored as one or as JSON text"
     c = row.get('cohorts')
     return row | dict(cohorts=json.loads(c) if isinstance(c, str) and c else c or {})
+
+# %% ../../nbs/study/02_results.ipynb #n615
+def looked(
+    folder,  # The study's folder, with `study.json`
+    splits: int,  # How many splits its comparisons have now
+) -> list:  # Numbers of splits of all looks, ascending
+    "Note that results are read with so many splits; fewer than two are no look"
+    folder = Path(folder)
+    idents = read_json(folder / 'study.json').get('idents', {})
+    made_of = {run: of_split[0] for run, of_split in idents.items() if of_split}
+    note = folder / 'looks.json'
+    known = read_json(note) if note.exists() else dict(made_of=made_of, splits=[])
+    before = known['made_of']
+    anew = any(before.get(run, ident) != ident for run, ident in made_of.items())
+    looks = set() if anew else set(known['splits'])
+    looks |= {splits} if splits > 1 else set()
+    write_json(note, dict(made_of=made_of, splits=sorted(looks)))
+    return sorted(looks)
 
 # %% ../../nbs/study/02_results.ipynb #n901
 def _few(gallery, each):
