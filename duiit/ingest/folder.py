@@ -1272,6 +1272,23 @@ def _masked_pieces(s, files, masks, label, about):
     return pieces
 
 # %% ../../nbs/ingest/11_folder.ipynb #n441
+def _left_out(known, kinds, skipped, gone, cell, name, subject):
+    "What is no image of a subject with a label, and why"
+    left = [Left('', str(f), 'skipped by name') for f in skipped]
+    left += _not_read(kinds)
+    no_match = f'its path does not match {subject}'
+    left += [Left('', str(f), 'no subject', no_match) for f in known.none]
+    for s, files in known.found.items():
+        why = cell[s].why
+        left += [Left(s, str(f), f'no {name}', why) for f in files if why]
+    for s, files in known.found.items():
+        lost = [f for f in files if f in gone and not cell[s].why]
+        left += [Left(s, str(f), 'not fetched', gone[f]) for f in lost]
+    stand_ins = [f for f in kinds if f.name.lower().endswith(PLACEHOLDERS)]
+    elsewhere = 'it stands for a file that another program fetches'
+    return left + [Left('', str(f), 'not fetched', elsewhere) for f in stand_ins]
+
+# %% ../../nbs/ingest/11_folder.ipynb #n617
 def find_folder(
     raw,  # Folder of the raw files
     labels='',  # Name of the table; empty: found
@@ -1294,49 +1311,12 @@ def find_folder(
     if table is None:
         known = _by_place(raw, images, o.get('subject', ''))
     else:
-        known = match_labels(
-            raw, images, table, slice_column=slice_column, label_name=label_name, **o
-        )
+        columns = dict(slice_column=slice_column, label_name=label_name)
+        known = match_labels(raw, images, table, **columns, **o)
     name = label_name or known.name
     cell = {s: _cell_of(known.of[s]) if s in known.of else _absent for s in known.found}
-    left = [Left('', str(f), 'skipped by name') for f in skipped]
-    left += _not_read(kinds)
-    left += [
-        Left('', str(f), 'no subject', f"its path does not match {o['subject']}")
-        for f in known.none
-    ]
-    left += [
-        Left(s, str(f), f'no {name}', cell[s].why)
-        for s, fs in known.found.items()
-        if cell[s].why
-        for f in fs
-    ]
-    good = {s: fs for s, fs in known.found.items() if not cell[s].why}
-    left += [
-        Left(s, str(f), 'not fetched', gone[f])
-        for s, fs in good.items()
-        for f in fs
-        if f in gone
-    ]
-    stand_ins = [f for f in kinds if f.name.lower().endswith(PLACEHOLDERS)]
-    left += [
-        Left('', str(f), 'not fetched', 'it stands for a file that another program fetches')
-        for f in stand_ins
-    ]
-    owner, pieces = {}, []
-    for s, fs in good.items():
-        here = [f for f in fs if f not in gone]
-        owner |= {str(f): s for f in here if kinds[f] == 'dicom'}
-        others = [f for f in here if kinds[f] != 'dicom']
-        about_it = _about(known, s, slices, axis, mm, name)
-        if mask:
-            masks = _masks_of([f for f, kind in kinds.items() if kind], mask)
-            left += [_unmasked(s, f, mask) for f in here if f not in masks]
-            about_it += (('regions', _names(regions)), ('share', table is None))
-            pieces += _masked_pieces(s, others, masks, cell[s].value, about_it)
-        else:
-            pieces += _image_pieces(s, others, cell[s].value, about_it)
-    told = []
+    masks = _masks_of([f for f, kind in kinds.items() if kind], mask)
+    left = _left_out(known, kinds, skipped, gone, cell, name, o.get('subject', ''))
 
     def label(s):
         return cell[s].value
@@ -1344,6 +1324,17 @@ def find_folder(
     def about(s):
         return _about(known, s, slices, axis, mm, name)
 
+    owner, pieces, told = {}, [], []
+    for s in [s for s in known.found if not cell[s].why]:
+        here = [f for f in known.found[s] if f not in gone]
+        owner |= {str(f): s for f in here if kinds[f] == 'dicom'}
+        others = [f for f in here if kinds[f] != 'dicom']
+        if mask:
+            left += [_unmasked(s, f, mask) for f in here if f not in masks]
+            of_masks = (('regions', _names(regions)), ('share', table is None))
+            pieces += _masked_pieces(s, others, masks, label(s), about(s) + of_masks)
+        else:
+            pieces += _image_pieces(s, others, label(s), about(s))
     if owner and not mask:
         more, bad, told = _dicom_pieces(raw, owner, label, about, unit=unit, **o)
         pieces, left = pieces + more, left + bad
