@@ -955,6 +955,24 @@ def demo_arms():
     return check_table(rows.assign(order=range(len(rows))), 'arms')
 
 # %% ../nbs/90_testing.ipynb #c026
+def _predicted(run, predictor, split, label, slices, prediction):
+    "Rows of table `predictions`: one training, so many slices of each subject"
+    names = [f'ct{split:02d}{number:02d}' for number in range(len(label))]
+    return pd.DataFrame(
+        dict(
+            arm=run,
+            predictor=predictor,
+            split=split,
+            seed=split,
+            cohort='ct',
+            subject=np.repeat(names, slices),
+            slice=np.arange(len(label) * slices),
+            label=np.repeat(label, slices),
+            prediction=prediction,
+        )
+    )
+
+
 def demo_predictions(
     split: int,  # Split; the subjects and their difficulty are the split's, shared by all arms (paired)
     subjects: int = 24,  # Test subjects per split
@@ -980,21 +998,7 @@ def demo_predictions(
                 + shift * (a['arm'] == 'mix-ct-mri')
             )
             out.append(
-                pd.DataFrame(
-                    dict(
-                        arm=a['run'],
-                        predictor=p,
-                        split=split,
-                        seed=split,
-                        cohort='ct',
-                        subject=np.repeat(
-                            [f'ct{split:02d}{i:02d}' for i in range(subjects)], slices
-                        ),
-                        slice=np.arange(subjects * slices),
-                        label=np.repeat(label, slices),
-                        prediction=(label[:, None] + e).ravel(),
-                    )
-                )
+                _predicted(a['run'], p, split, label, slices, (label[:, None] + e).ravel())
             )
     return check_table(pd.concat(out), 'predictions')
 
@@ -1022,24 +1026,9 @@ def _demo_votes(split, subjects, slices, shift, K):
             )
             e = np.exp((x - x.max(2, keepdims=True)) / s**2) if s else share + 0 * x
             q = (e / e.sum(2, keepdims=True)).reshape(-1, K)
-            out.append(
-                pd.DataFrame(
-                    dict(
-                        arm=a['run'],
-                        predictor=p,
-                        split=split,
-                        seed=split,
-                        cohort='ct',
-                        subject=np.repeat(
-                            [f'ct{split:02d}{i:02d}' for i in range(subjects)], slices
-                        ),
-                        slice=np.arange(subjects * slices),
-                        label=np.repeat(label, slices),
-                        prediction=q.argmax(1),
-                    )
-                    | {f'p{k}': q[:, k] for k in range(K)}
-                )
-            )
+            chances = {f'p{k}': q[:, k] for k in range(K)}
+            votes = _predicted(a['run'], p, split, label, slices, q.argmax(1))
+            out.append(votes.assign(**chances))
     return check_table(pd.concat(out), 'predictions')
 
 # %% ../nbs/90_testing.ipynb #c028

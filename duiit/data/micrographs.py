@@ -15,7 +15,7 @@ import torch.nn.functional as tf
 from ..core import InputError, check_in, read_json
 from .cohort import Cohort
 from .images import mask_of_values, read_image
-from .microscopy import MASKS
+from .microscopy import axon_cohort, MASKS
 
 # %% ../../nbs/data/10_micrographs.ipynb #c005
 def read_mask(
@@ -257,21 +257,13 @@ def squares_cohort(
         pictures.append(cut[0])
         masks.append(cut[1])
         owners += [one.subject] * len(cut[0])
-    masks = np.concatenate(masks)
-    return Cohort.from_arrays(
+    return axon_cohort(
         np.concatenate(pictures),
+        np.concatenate(masks),
         owners,
-        100 * (masks == 2).mean((1, 2)),
-        region_maps=masks,
+        pixel_um,
         name=name,
         modality=modality,
-        unit='grey',
-        window=[0, 255],
-        spacing_mm=pixel_um / 1000,
-        label_name='axon share',
-        label_unit='%',
-        label_of='slice',
-        label_range=[0, 100],
         regions=list(names),
         notes=f'Squares of {len(found)} micrographs, brought to {pixel_um:g} micrometres a pixel.',
     )

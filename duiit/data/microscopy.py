@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MASKS', 'LOOKS', 'RANGES', 'DENSE', 'SHIFTED', 'Fibres', 'outline', 'Scene', 'make_scene', 'Look', 'between',
-           'render', 'random_look', 'microscopy_cohort']
+           'render', 'random_look', 'axon_cohort', 'microscopy_cohort']
 
 # %% ../../nbs/data/09_microscopy.ipynb #c002
 from dataclasses import dataclass, fields, replace
@@ -261,6 +261,30 @@ def _look_of(look):
     return lambda *key: fixed
 
 
+def axon_cohort(
+    pictures: np.ndarray,  # `(N, H, W)` greys in [0, 255]
+    masks: np.ndarray,  # `(N, H, W)`: 0 background, 1 myelin, 2 axon
+    owners: list,  # The specimen or animal of each picture
+    pixel_um: float,  # Size of a pixel, micrometres
+    **meta,  # More fields of `cohort.json`
+) -> Cohort:
+    "Pictures of axons with their masks; the label of each is its share of axons, in percent"
+    return Cohort.from_arrays(
+        pictures,
+        owners,
+        100 * (masks == 2).mean((1, 2)),
+        region_maps=masks,
+        unit='grey',
+        window=[0, 255],
+        spacing_mm=pixel_um / 1000,
+        label_name='axon share',
+        label_unit='%',
+        label_of='slice',
+        label_range=[0, 100],
+        **meta,
+    )
+
+
 def microscopy_cohort(
     look,  # A key of `LOOKS`, a `Look`, or `'any sem'`: each scene has a look drawn from `RANGES`
     subjects: int = 16,  # Specimens
@@ -284,22 +308,14 @@ def microscopy_cohort(
             pictures.append(255 - grey if negative else grey)
             masks.append(scene.mask)
             owners.append(f'{"negative " * negative}specimen {seed}-{subject:03d}')
-    masks = np.stack(masks)
     modality = name.upper().replace('_', ' ') + ', negative' * negative
-    return Cohort.from_arrays(
+    return axon_cohort(
         np.stack(pictures),
+        np.stack(masks),
         owners,
-        100 * (masks == 2).mean((1, 2)),
-        region_maps=masks,
+        pixel_um,
         name=name,
         modality=modality,
-        unit='grey',
-        window=[0, 255],
-        spacing_mm=pixel_um / 1000,
-        label_name='axon share',
-        label_unit='%',
-        label_of='slice',
-        label_range=[0, 100],
         phantom=True,
         regions=list(MASKS),
         truth=truth,
