@@ -10,7 +10,7 @@ __all__ = ['PUBLISHED_AGES', 'MODALITIES', 'GROUPS', 'FOV', 'LIMITS', 'VALUES', 
 import os, shutil
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -693,11 +693,39 @@ def _cohorts_of(group, spec):
     return {group: spec.mri_contrast if group == 'mri' else group, f'{group}_ct': 'ct'}
 
 
+def _is_truth(name):
+    return name.endswith('_ct')
+
+
 def _rows_of(s, spec, shares):
-    "A subject's rows of `cohort.csv`"
+    "A subject's rows of `cohort.csv`; plain values, since tables between large arrays split the memory up"
     path = f'images/{s.subject}.npy'
     rows = dict(subject=s.subject, label=s.age, path=path, slice=range(spec.slices))
-    return pd.DataFrame(rows).join(shares)
+    return pd.DataFrame(rows).join(shares).to_dict('records')
+
+
+def _write_subject(dest, spec, cohorts, s):
+    "Images and regions of one subject in every cohort of its group; its rows"
+    images, shares, regions = _images(s, list(cohorts.values()), spec)
+    file = f'{s.subject}.npy'
+    for name, kind in cohorts.items():
+        np.save(dest / name / 'images' / file, images[kind], allow_pickle=False)
+        if _is_truth(name):
+            np.save(dest / name / 'regions' / file, regions, allow_pickle=False)
+    return _rows_of(s, spec, shares)
+
+# %% ../../nbs/data/07_phantom.ipynb #n621
+_many = 300  # subjects from which further processes are worth their start
+
+
+def _in_order(make, subjects):
+    "What `make` gives for every subject"
+    if len(subjects) < _many:
+        return map(make, subjects)
+    from joblib import delayed, Parallel
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return Parallel(min(cores, 8), return_as='generator')(map(delayed(make), subjects))
 
 
 def _write_cohort(
@@ -708,25 +736,19 @@ def _write_cohort(
 ):
     "The cohort of one group and, beside MRI and PET, of its true CTs with their regions"
     cohorts = _cohorts_of(group, spec)
-    true = [name for name in cohorts if name.endswith('_ct')]
     for name in cohorts:
         (dest / name / 'images').mkdir(parents=True)
-    for name in true:
-        (dest / name / 'regions').mkdir()
+        if _is_truth(name):
+            (dest / name / 'regions').mkdir()
+    subjects = [s for _, s in draw_subjects(spec, group).iterrows()]
     rows = []
-    for _, s in draw_subjects(spec, group).iterrows():
-        images, shares, regions = _images(s, list(cohorts.values()), spec)
-        file = f'{s.subject}.npy'
-        for name, kind in cohorts.items():
-            np.save(dest / name / 'images' / file, images[kind], allow_pickle=False)
-        for name in true:
-            np.save(dest / name / 'regions' / file, regions, allow_pickle=False)
-        rows.append(_rows_of(s, spec, shares))
+    for made in _in_order(partial(_write_subject, dest, spec, cohorts), subjects):
+        rows += made
         tick()
-    table = pd.concat(rows)
+    table = pd.DataFrame(rows)
     mapped = table.assign(regions=table.path.str.replace('images/', 'regions/'))
     for name in cohorts:
-        frame = mapped if name in true else table
+        frame = mapped if _is_truth(name) else table
         frame.to_csv(dest / name / 'cohort.csv', index=False)
         write_json(dest / name / 'cohort.json', _describe(name, spec))
 
