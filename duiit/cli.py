@@ -668,10 +668,12 @@ def study(
         teller.join()
         print()
         if status:
-            print(
-                'Some runs failed; the report says which and why. '
-                'The same command tries them again.'
-            )
+            rows = states(asked, 'reports').values()
+            failed = any(row.get('status') == 'failed' for row in rows)
+            what = 'It stopped before all runs were done'
+            if failed:
+                what = 'Some runs failed; the report says which and why'
+            print(f'{what}. The same command goes on.')
             report(name)
             sys.exit(1)
         progress(name, **about, jobs=jobs)

@@ -9,7 +9,9 @@ def made(folder):
     spec = phantom.Phantom(ct=5, mri=3, pet=0, held=2, size=32, slices=2)
     phantom.make_phantom(folder, spec, progress=False)
     files = [f for f in sorted(folder.rglob('*')) if f.is_file()]
-    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+    return {
+        str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files
+    }
 
 
 def test_processes_change_no_byte(tmp_path, monkeypatch):
