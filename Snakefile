@@ -13,13 +13,14 @@ def one_line(mistake): sys.exit(f'duiit: {mistake}')
 SPEC = config.get('study') or os.environ.get('DUIIT_STUDY') or 'phantom'
 if not isinstance(SPEC, str): one_line(f"--config study={SPEC!r}: the engine does not read this as text. Name the study in the environment instead: DUIIT_STUDY='...' snakemake ...")
 PRESET = config.get('preset') or os.environ.get('DUIIT_PRESET') or ''
-SPLITS = int(config.get('splits') or os.environ.get('DUIIT_SPLITS') or 0) # 0: those of the study
+SPLITS = str(config.get('splits') or os.environ.get('DUIIT_SPLITS') or '') # empty: those of the study
 ENGINE = Path(workflow.basedir) # this file, the profiles and the notebooks lie together, in a checkout or in the package
 PER_GPU = int(config.get('per_gpu', 1)) # runs that share a GPU
-ASK = (['--preset', PRESET] if PRESET else []) + (['--splits', str(SPLITS)] if SPLITS else [])
+ASK = (['--preset', PRESET] if PRESET else []) + (['--splits', SPLITS] if SPLITS else [])
 TOLD = (f'-r preset {PRESET} ' if PRESET else '') + (f'-p splits {SPLITS} ' if SPLITS else '')
 
-try: STUDY = load_study(SPEC, preset=PRESET or None, splits=SPLITS or None)
+if SPLITS and not SPLITS.isdecimal(): one_line(f'splits={SPLITS!r}: a whole number is needed')
+try: STUDY = load_study(SPEC, preset=PRESET or None, splits=int(SPLITS) if SPLITS else None)
 except InputError as e: one_line(e)
 HERE = f'reports/{STUDY.name}'
 PAGES = notebooks_of(STUDY)
